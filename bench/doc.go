@@ -1,0 +1,2 @@
+// Package bench measures pgpool beside what it could replace.
+package bench

@@ -1,0 +1,169 @@
+package physical
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pgpool-go/pgpool/internal/pool"
+	"github.com/pgpool-go/pgpool/stats"
+)
+
+// PG is a connection to PostgreSQL through pgx.
+type PG struct {
+	std      *stdlib.Conn
+	conn     *pgx.Conn
+	pgc      *pgconn.PgConn
+	wire     *Wire
+	socket   *socket
+	prepared prepared
+
+	tx   pgx.Tx // begun through Begin and not ended
+	inTx bool   // the operation at hand began inside a transaction
+
+	lost  error       // why the connection is gone, once an operation has seen it
+	cause stats.Cause // the same for the statistics
+}
+
+var _ Backend = (*PG)(nil)
+
+func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
+	conn := std.Conn()
+	return &PG{
+		std:      std,
+		conn:     conn,
+		pgc:      conn.PgConn(),
+		wire:     wire,
+		socket:   newSocket(conn.PgConn().Conn()),
+		prepared: newPrepared(texts, maxPrepared),
+	}
+}
+
+// PGX returns the connection as pgx knows it.
+func (c *PG) PGX() *pgx.Conn { return c.conn }
+
+// Checker accepts every argument: pgx encodes them itself.
+func (c *PG) Checker() driver.NamedValueChecker { return c.std }
+
+// Usable implements Backend.
+func (c *PG) Usable() error {
+	switch {
+	case c.conn.IsClosed():
+		if c.lost == nil {
+			c.lost, c.cause = errClosed, stats.User
+		}
+		return c.lost
+	case c.pgc.IsBusy():
+		return ErrConnBusy
+	default:
+		return nil
+	}
+}
+
+var errClosed = errors.New("the connection was closed")
+
+// Look implements pool.Physical.
+func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
+	switch sight := c.socket.sight(); {
+	case c.conn.IsClosed() || sight == hungUp:
+		return pool.Dead
+	case sight == arrived,
+		sight == quiet && idle > pingAfter,
+		sight == unseen && idle > pingUnseen,
+		len(c.prepared.dead()) > 0:
+		return pool.Doubtful
+	default:
+		return pool.Ready
+	}
+}
+
+// Settle implements pool.Physical.
+func (c *PG) Settle() (pool.Condition, stats.Cause) {
+	c.tx = nil
+	switch {
+	case c.conn.IsClosed():
+		if c.cause == "" {
+			c.cause = stats.User
+		}
+		return pool.Dead, c.cause
+	case c.pgc.IsBusy():
+		return pool.Dead, stats.Busy
+	case c.pgc.TxStatus() != 'I':
+		return pool.Doubtful, ""
+	default:
+		return pool.Ready, ""
+	}
+}
+
+// Check implements pool.Physical: it rolls an open transaction back, takes in
+// what has arrived, and deallocates statements that nobody refers to.
+func (c *PG) Check(ctx context.Context) error {
+	answered := false
+	if c.pgc.TxStatus() != 'I' {
+		if _, err := c.conn.Exec(ctx, "rollback"); err != nil {
+			return err
+		}
+		answered = true
+	}
+	swept, err := c.prepared.sweep()
+	if err != nil || swept || answered {
+		return err
+	}
+	return c.conn.Ping(ctx)
+}
+
+// Ping implements pool.Physical.
+func (c *PG) Ping(ctx context.Context) error {
+	c.start()
+	return c.conn.Ping(ctx)
+}
+
+// Close implements pool.Physical. It waits for the server to close its end:
+// before that the server still counts the connection.
+func (c *PG) Close(ctx context.Context) {
+	if !c.conn.IsClosed() {
+		if c.pgc.IsBusy() {
+			_ = c.pgc.CancelRequest(ctx) // or the rest of a large result is waited for
+		}
+		c.terminate(ctx)
+	}
+	select {
+	case <-c.pgc.CleanupDone():
+	case <-ctx.Done():
+		c.Kill()
+	}
+}
+
+func (c *PG) terminate(ctx context.Context) {
+	conn := c.pgc.Conn()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	c.pgc.Frontend().Send(&pgproto3.Terminate{})
+	if c.pgc.Frontend().Flush() == nil {
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	_ = c.conn.Close(ctx)
+}
+
+// Kill implements pool.Physical. It goes below TLS, whose own Close writes.
+func (c *PG) Kill() {
+	conn := c.pgc.Conn()
+	if wrapper, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = wrapper.NetConn()
+	}
+	_ = conn.Close()
+}
+
+// start begins the evidence for an operation.
+func (c *PG) start() {
+	c.wire.start()
+	c.inTx = c.pgc.TxStatus() != 'I'
+}

@@ -1,0 +1,93 @@
+package physical
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgpool-go/pgpool/retry"
+)
+
+// Begin implements Backend. A BEGIN whose answer was lost leaves nothing.
+func (c *PG) Begin(ctx context.Context, opts driver.TxOptions) error {
+	options, err := txOptions(opts)
+	if err != nil {
+		return err
+	}
+	c.start()
+	tx, err := c.conn.BeginTx(ctx, options)
+	if err != nil {
+		return c.fault(ctx, err, retry.RolledBack)
+	}
+	c.tx = tx
+	return nil
+}
+
+// txOptions reads the options as pgx's stdlib does.
+func txOptions(opts driver.TxOptions) (pgx.TxOptions, error) {
+	var options pgx.TxOptions
+	switch sql.IsolationLevel(opts.Isolation) {
+	case sql.LevelDefault:
+	case sql.LevelReadUncommitted:
+		options.IsoLevel = pgx.ReadUncommitted
+	case sql.LevelReadCommitted:
+		options.IsoLevel = pgx.ReadCommitted
+	case sql.LevelRepeatableRead, sql.LevelSnapshot:
+		options.IsoLevel = pgx.RepeatableRead
+	case sql.LevelSerializable:
+		options.IsoLevel = pgx.Serializable
+	default:
+		return options, fmt.Errorf("unsupported isolation: %v", opts.Isolation)
+	}
+	if opts.ReadOnly {
+		options.AccessMode = pgx.ReadOnly
+	}
+	return options, nil
+}
+
+// Commit implements Backend. What the server said of the COMMIT counts, however
+// the connection ended: its CommandComplete proves the commit, since it is sent
+// only afterwards (exec_simple_query in PostgreSQL's postgres.c).
+func (c *PG) Commit(ctx context.Context) error {
+	tx := c.tx
+	c.tx = nil
+	c.start()
+	err := tx.Commit(ctx)
+	switch {
+	case err == nil || !c.conn.IsClosed():
+		return err
+	case c.wire.tag == "COMMIT":
+		_ = c.fault(ctx, err, retry.Unknown)
+		return nil
+	case c.wire.tag == "ROLLBACK":
+		_ = c.fault(ctx, err, retry.RolledBack)
+		return pgx.ErrTxCommitRollback
+	case !c.wire.executable:
+		return c.fault(ctx, err, retry.RolledBack)
+	default:
+		return c.fault(ctx, err, retry.Unknown)
+	}
+}
+
+// Rollback implements Backend. A connection that is gone has taken its
+// transaction with it: then there is nothing to roll back, and no error.
+func (c *PG) Rollback(ctx context.Context) error {
+	tx := c.tx
+	c.tx = nil
+	if c.conn.IsClosed() {
+		return nil
+	}
+	c.start()
+	err := tx.Rollback(ctx)
+	var pgErr *pgconn.PgError
+	if err != nil && !errors.As(err, &pgErr) {
+		_ = c.fault(ctx, err, retry.RolledBack)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package physical
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+)
+
+// Exec implements Backend. A driver without ExecerContext, or one that declines
+// with ErrSkip, runs the statement prepared, as in database/sql.
+func (c *Wrapped) Exec(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Result, error) {
+	if !prepared {
+		if execer, ok := c.conn.(driver.ExecerContext); ok {
+			result, err := execer.ExecContext(ctx, sql, args)
+			if !errors.Is(err, driver.ErrSkip) {
+				return result, err
+			}
+		}
+		stmt, err := c.prepare(ctx, sql)
+		if err != nil {
+			return nil, err
+		}
+		defer stmt.Close()
+		return stmtExec(ctx, stmt, args)
+	}
+	stmt, err := c.Prepare(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	return stmtExec(ctx, stmt, args)
+}
+
+// Query implements Backend.
+func (c *Wrapped) Query(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Rows, error) {
+	if !prepared {
+		if queryer, ok := c.conn.(driver.QueryerContext); ok {
+			rows, err := queryer.QueryContext(ctx, sql, args)
+			if !errors.Is(err, driver.ErrSkip) {
+				return rows, err
+			}
+		}
+		stmt, err := c.prepare(ctx, sql)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := stmtQuery(ctx, stmt, args)
+		if err != nil {
+			_ = stmt.Close()
+			return nil, err
+		}
+		return stmtRows{Rows: rows, stmt: stmt}, nil
+	}
+	stmt, err := c.Prepare(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	return stmtQuery(ctx, stmt, args)
+}
+
+// stmtRows closes the statement that was prepared for one result only.
+type stmtRows struct {
+	driver.Rows
+	stmt driver.Stmt
+}
+
+func (r stmtRows) Close() error { return errors.Join(r.Rows.Close(), r.stmt.Close()) }
+
+// Unwrap gives access to the optional interfaces of the driver's rows.
+func (r stmtRows) Unwrap() driver.Rows { return r.Rows }
+
+// Prepare implements Backend.
+func (c *Wrapped) Prepare(ctx context.Context, text string) (driver.Stmt, error) {
+	if stmt := c.prepared.get(text); stmt != nil {
+		return stmt, nil
+	}
+	if err := c.prepared.makeRoom(); err != nil {
+		return nil, err
+	}
+	stmt, err := c.prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	c.prepared.add(text, stmt)
+	return stmt, nil
+}
+
+func (c *Wrapped) prepare(ctx context.Context, text string) (driver.Stmt, error) {
+	if preparer, ok := c.conn.(driver.ConnPrepareContext); ok {
+		return preparer.PrepareContext(ctx, text)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.conn.Prepare(text)
+}
+
+func stmtExec(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Result, error) {
+	if execer, ok := stmt.(driver.StmtExecContext); ok {
+		return execer.ExecContext(ctx, args)
+	}
+	values, err := positional(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.Exec(values) //nolint:staticcheck // the only way with such a driver
+}
+
+func stmtQuery(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Rows, error) {
+	if queryer, ok := stmt.(driver.StmtQueryContext); ok {
+		return queryer.QueryContext(ctx, args)
+	}
+	values, err := positional(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.Query(values) //nolint:staticcheck // the only way with such a driver
+}
+
+// positional turns arguments into what drivers from before contexts take.
+func positional(ctx context.Context, args []driver.NamedValue) ([]driver.Value, error) {
+	values := make([]driver.Value, len(args))
+	for i, arg := range args {
+		if arg.Name != "" {
+			return nil, errors.New("pgpool: the wrapped driver does not support named parameters")
+		}
+		values[i] = arg.Value
+	}
+	return values, ctx.Err()
+}

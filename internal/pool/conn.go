@@ -1,0 +1,61 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/pgpool-go/pgpool/limiter"
+)
+
+// state is where a connection stands in the pool's books.
+type state uint8
+
+const (
+	idle state = iota
+	leased
+	dialing  // being opened, or checked before it is lent
+	draining // being cleaned or closed, with the slot of its last lease
+	closing  // being closed
+	gone
+)
+
+// Conn is a physical connection and its place in the pool. Between Borrow and
+// Return it belongs to the borrower.
+type Conn struct {
+	Physical
+
+	reused    bool      // it has served a lease before
+	expires   time.Time // zero: never
+	idleSince time.Time
+	permit    limiter.Permit
+	permitted bool  // permit is held
+	state     state // guarded by Pool.mu
+}
+
+// Reused tells whether the connection has served a lease before this one.
+func (c *Conn) Reused() bool { return c.reused }
+
+// expiry draws the end of a connection's life, so that connections opened
+// together do not expire together.
+func (p *Pool) expiry(now time.Time) time.Time {
+	if p.cfg.MaxLifetime <= 0 {
+		return time.Time{}
+	}
+	end := now.Add(p.cfg.MaxLifetime)
+	if p.cfg.LifetimeJitter > 0 {
+		end = end.Add(rand.N(p.cfg.LifetimeJitter))
+	}
+	return end
+}
+
+func (c *Conn) expired(now time.Time) bool {
+	return !c.expires.IsZero() && now.After(c.expires)
+}
+
+// releasePermit gives back the slot that the connection's lease held, if any.
+func (c *Conn) releasePermit() {
+	if c.permitted {
+		c.permitted = false
+		c.permit.Release()
+	}
+}

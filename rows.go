@@ -1,0 +1,169 @@
+package pgpool
+
+import (
+	"context"
+	"database/sql/driver"
+	"io"
+	"reflect"
+
+	"github.com/ngrok/sqlmw"
+
+	"github.com/pgpool-go/pgpool/internal/physical"
+	"github.com/pgpool-go/pgpool/middleware"
+)
+
+// rows is the result of a query: a session's, or one that a middleware put in
+// its place. It counts, keeps the first error, and ends the operation when it
+// is closed. It has every optional interface of driver.Rows, with the answers
+// that database/sql assumes for those that the wrapped rows lack.
+type rows struct {
+	inner   driver.Rows
+	backend physical.Backend // nil for rows that are not a session's
+	ctx     context.Context  // the query's
+	sql     string
+	op      *middleware.Op // nil until the chain has returned
+
+	count  int64
+	err    error
+	closed bool
+}
+
+var (
+	_ driver.Rows                           = (*rows)(nil)
+	_ driver.RowsNextResultSet              = (*rows)(nil)
+	_ driver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
+	_ driver.RowsColumnTypeLength           = (*rows)(nil)
+	_ driver.RowsColumnTypeNullable         = (*rows)(nil)
+	_ driver.RowsColumnTypePrecisionScale   = (*rows)(nil)
+	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
+)
+
+// ownRows makes the rows that op's chain came back with the ones that end op.
+func ownRows(ctx context.Context, op *middleware.Op) *rows {
+	r, ok := op.Rows.(*rows)
+	if !ok || r.op != nil {
+		r = &rows{inner: op.Rows, ctx: ctx, sql: op.SQL}
+	}
+	r.op = op
+	return r
+}
+
+// Columns implements driver.Rows.
+func (r *rows) Columns() []string { return r.inner.Columns() }
+
+// Next implements driver.Rows.
+func (r *rows) Next(dest []driver.Value) error { return r.advanced(r.inner.Next(dest)) }
+
+// advanced takes note of a step to the next row.
+func (r *rows) advanced(err error) error {
+	switch err {
+	case nil:
+		r.count++
+		return nil
+	case io.EOF:
+		return err
+	default:
+		return r.fail(err)
+	}
+}
+
+// fail keeps the first error, in the form that the caller gets.
+func (r *rows) fail(err error) error {
+	if r.backend != nil {
+		err = r.backend.Fault(r.ctx, r.sql, err)
+	}
+	err = withoutBadConn(err)
+	if r.err == nil {
+		r.err = err
+	}
+	return err
+}
+
+// Close implements driver.Rows.
+func (r *rows) Close() error {
+	if r.closed {
+		return r.err
+	}
+	r.closed = true
+	if err := r.inner.Close(); err != nil && r.err == nil {
+		_ = r.fail(err)
+	}
+	if r.op != nil {
+		r.op.Finish(middleware.End{Rows: r.count, Err: r.err})
+	}
+	return r.err
+}
+
+// optional finds an optional interface of rows, also behind wrappers.
+func optional[T any](r driver.Rows) (T, bool) {
+	for {
+		if found, ok := r.(T); ok {
+			return found, true
+		}
+		wrapper, ok := r.(sqlmw.RowsUnwrapper)
+		if !ok {
+			var none T
+			return none, false
+		}
+		r = wrapper.Unwrap()
+	}
+}
+
+// HasNextResultSet implements driver.RowsNextResultSet.
+func (r *rows) HasNextResultSet() bool {
+	more, ok := optional[driver.RowsNextResultSet](r.inner)
+	return ok && more.HasNextResultSet()
+}
+
+// NextResultSet implements driver.RowsNextResultSet.
+func (r *rows) NextResultSet() error {
+	more, ok := optional[driver.RowsNextResultSet](r.inner)
+	if !ok {
+		return io.EOF
+	}
+	if err := more.NextResultSet(); err != nil && err != io.EOF {
+		return r.fail(err)
+	} else {
+		return err
+	}
+}
+
+// ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
+func (r *rows) ColumnTypeDatabaseTypeName(index int) string {
+	if typed, ok := optional[driver.RowsColumnTypeDatabaseTypeName](r.inner); ok {
+		return typed.ColumnTypeDatabaseTypeName(index)
+	}
+	return ""
+}
+
+// ColumnTypeLength implements driver.RowsColumnTypeLength.
+func (r *rows) ColumnTypeLength(index int) (int64, bool) {
+	if typed, ok := optional[driver.RowsColumnTypeLength](r.inner); ok {
+		return typed.ColumnTypeLength(index)
+	}
+	return 0, false
+}
+
+// ColumnTypeNullable implements driver.RowsColumnTypeNullable.
+func (r *rows) ColumnTypeNullable(index int) (nullable, ok bool) {
+	if typed, ok := optional[driver.RowsColumnTypeNullable](r.inner); ok {
+		return typed.ColumnTypeNullable(index)
+	}
+	return false, false
+}
+
+// ColumnTypePrecisionScale implements driver.RowsColumnTypePrecisionScale.
+func (r *rows) ColumnTypePrecisionScale(index int) (precision, scale int64, ok bool) {
+	if typed, ok := optional[driver.RowsColumnTypePrecisionScale](r.inner); ok {
+		return typed.ColumnTypePrecisionScale(index)
+	}
+	return 0, 0, false
+}
+
+// ColumnTypeScanType implements driver.RowsColumnTypeScanType.
+func (r *rows) ColumnTypeScanType(index int) reflect.Type {
+	if typed, ok := optional[driver.RowsColumnTypeScanType](r.inner); ok {
+		return typed.ColumnTypeScanType(index)
+	}
+	return reflect.TypeFor[any]()
+}

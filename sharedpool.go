@@ -1,0 +1,86 @@
+package pgpool
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/pgpool-go/pgpool/internal/physical"
+	"github.com/pgpool-go/pgpool/internal/pool"
+	"github.com/pgpool-go/pgpool/middleware"
+)
+
+// sharedPool is what all *sql.DB of one pool share.
+type sharedPool struct {
+	name    string
+	config  *Config
+	pool    *pool.Pool
+	texts   *physical.Texts
+	handler middleware.Handler
+	// passesAll: arguments need no check, because pgx encodes them itself.
+	passesAll bool
+	// checker judges the arguments for another driver.
+	checker atomic.Pointer[checker]
+
+	registry *registry // nil for a pool with one connector
+	holds    int       // guarded by registry.mu
+}
+
+// dialFunc opens a physical connection.
+type dialFunc func(ctx context.Context, texts *physical.Texts) (physical.Backend, error)
+
+func newSharedPool(config *Config, opts *options, dial dialFunc) (*sharedPool, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	p := &sharedPool{
+		name:    poolName(config),
+		config:  config,
+		texts:   physical.NewTexts(),
+		handler: middleware.Chain(middleware.Serve, opts.middlewares...),
+		holds:   1,
+
+		passesAll: config.Conn != nil || config.source.registered != "",
+	}
+	var err error
+	p.pool, err = pool.New(pool.Config{
+		Dial:              func(ctx context.Context) (pool.Physical, error) { return p.dial(ctx, dial) },
+		Judge:             physical.Judge,
+		MaxConns:          config.MaxConns,
+		MinConns:          config.MinConns,
+		MinIdleConns:      config.MinIdleConns,
+		MaxDials:          config.MaxDials,
+		QueueSize:         config.QueueSize,
+		QueueTimeout:      config.QueueTimeout,
+		ConnectTimeout:    config.ConnectTimeout,
+		PingTimeout:       config.PingTimeout,
+		MaxLifetime:       config.MaxConnLifetime,
+		LifetimeJitter:    config.MaxConnLifetimeJitter,
+		MaxIdleTime:       config.MaxConnIdleTime,
+		HealthCheckPeriod: config.HealthCheckPeriod,
+		CleanTimeout:      config.CloseTimeout,
+	})
+	return p, err
+}
+
+// poolName is the configured name, else the one that OpenTelemetry's database
+// conventions propose: server.address:server.port/db.namespace.
+func poolName(config *Config) string {
+	switch {
+	case config.Name != "":
+		return config.Name
+	case config.Conn == nil:
+		return config.source.registered
+	default:
+		address := net.JoinHostPort(config.Conn.Host, strconv.Itoa(int(config.Conn.Port)))
+		return address + "/" + config.Conn.Database
+	}
+}
+
+// release gives up one hold and closes the pool with the last.
+func (p *sharedPool) release() {
+	if p.registry == nil || p.registry.drop(p) {
+		p.pool.Close(p.config.CloseTimeout)
+	}
+}

@@ -1,0 +1,2 @@
+// Package stats holds the figures that a pool shows to its operator.
+package stats
