@@ -34,7 +34,7 @@ func (p *Pool) Borrow(ctx context.Context) (*Conn, error) {
 		permit.Release()
 		return nil, err
 	}
-	c.permit, c.permitted = permit, true
+	c.permit = permit
 	return c, nil
 }
 

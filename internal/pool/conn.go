@@ -27,13 +27,9 @@ type Conn struct {
 	reused    bool      // it has served a lease before
 	expires   time.Time // zero: never
 	idleSince time.Time
-	permit    limiter.Permit
-	permitted bool  // permit is held
-	state     state // guarded by Pool.mu
+	permit    limiter.Permit // of the lease
+	state     state          // guarded by Pool.mu
 }
-
-// Reused tells whether the connection has served a lease before this one.
-func (c *Conn) Reused() bool { return c.reused }
 
 // expiry draws the end of a connection's life, so that connections opened
 // together do not expire together.
@@ -52,10 +48,10 @@ func (c *Conn) expired(now time.Time) bool {
 	return !c.expires.IsZero() && now.After(c.expires)
 }
 
-// releasePermit gives back the slot that the connection's lease held, if any.
-func (c *Conn) releasePermit() {
-	if c.permitted {
-		c.permitted = false
-		c.permit.Release()
-	}
+// takePermit takes the slot of the lease off the connection, before somebody
+// else may have it. The zero Permit, if there is none, releases nothing.
+func (c *Conn) takePermit() limiter.Permit {
+	permit := c.permit
+	c.permit = limiter.Permit{}
+	return permit
 }

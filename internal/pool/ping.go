@@ -102,7 +102,7 @@ func (p *Pool) ping(ctx context.Context) error {
 			p.discard(c, stats.FoundDead)
 			continue
 		}
-		c.permit, c.permitted = permit, true
+		c.permit = permit
 		p.Return(c)
 		return err
 	}

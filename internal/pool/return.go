@@ -13,19 +13,19 @@ import (
 func (p *Pool) Return(c *Conn) {
 	condition, cause := c.Settle()
 	now := time.Now()
-	c.reused = true
+	permit := c.takePermit()
 
 	p.mu.Lock()
 	if c.state == gone { // Close killed it
 		p.mu.Unlock()
-		c.releasePermit()
+		permit.Release()
 		return
 	}
 	if condition == Ready && !c.expired(now) {
 		var kept bool
 		if cause, kept = p.keep(c, now); kept {
 			p.mu.Unlock()
-			c.releasePermit()
+			permit.Release()
 			return
 		}
 		condition = Dead
@@ -34,7 +34,10 @@ func (p *Pool) Return(c *Conn) {
 		condition, cause = Dead, stats.Lifetime
 	}
 	p.move(c, draining)
-	p.spawn(func() { p.drain(c, condition, cause) })
+	p.spawn(func() {
+		p.drain(c, condition, cause)
+		permit.Release()
+	})
 	p.mu.Unlock()
 }
 
@@ -90,7 +93,6 @@ func (p *Pool) drain(c *Conn, condition Condition, cause stats.Cause) {
 			_, kept := p.keep(c, time.Now())
 			p.mu.Unlock()
 			if kept {
-				c.releasePermit()
 				return
 			}
 			cause = stats.Closed
@@ -111,7 +113,6 @@ func (p *Pool) close(c *Conn, cause stats.Cause) {
 	}
 	p.openMore()
 	p.mu.Unlock()
-	c.releasePermit()
 }
 
 // withCleanup runs f with the time that cleaning up may take.
