@@ -105,7 +105,7 @@ func (s *session) exec(ctx context.Context, sql string, args []driver.NamedValue
 	}
 	result, err := backend.Exec(ctx, sql, args, prepared)
 	if err != nil {
-		return nil, backend.Fault(ctx, sql, err)
+		return nil, s.failed(ctx, sql, err)
 	}
 	s.used = true
 	return result, nil
@@ -118,10 +118,18 @@ func (s *session) query(ctx context.Context, sql string, args []driver.NamedValu
 	}
 	result, err := backend.Query(ctx, sql, args, prepared)
 	if err != nil {
-		return nil, backend.Fault(ctx, sql, err)
+		return nil, s.failed(ctx, sql, err)
 	}
 	s.used = true
 	return &rows{inner: result, backend: backend, ctx: ctx, sql: sql}, nil
+}
+
+// failed is the error of a statement. Where several were sent at once, those
+// before the one that failed may have left state in the session.
+func (s *session) failed(ctx context.Context, sql string, err error) error {
+	err = s.backend.Fault(ctx, sql, err)
+	s.used = s.used || s.backend.Usable() == nil
+	return err
 }
 
 // Ping makes a round trip on the connection of the lease. Without a lease it is

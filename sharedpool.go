@@ -5,11 +5,17 @@ import (
 	"net"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/pgpool-go/pgpool/internal/physical"
 	"github.com/pgpool-go/pgpool/internal/pool"
 	"github.com/pgpool-go/pgpool/middleware"
 )
+
+// cleanTimeout bounds what is done to a connection in the background: a check
+// before reuse, a ROLLBACK after its lease, its close. A server that does not
+// answer within it loses the connection.
+const cleanTimeout = 5 * time.Second
 
 // sharedPool is what all *sql.DB of one pool share.
 type sharedPool struct {
@@ -59,7 +65,7 @@ func newSharedPool(config *Config, opts *options, dial dialFunc) (*sharedPool, e
 		LifetimeJitter:    config.MaxConnLifetimeJitter,
 		MaxIdleTime:       config.MaxConnIdleTime,
 		HealthCheckPeriod: config.HealthCheckPeriod,
-		CleanTimeout:      config.CloseTimeout,
+		CleanTimeout:      cleanTimeout,
 	})
 	return p, err
 }

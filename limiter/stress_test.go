@@ -27,14 +27,17 @@ func waitForQueue(tb testing.TB, l *limiter.Limiter, n int) {
 	}
 }
 
-// waitFor returns when done is closed. If it never is, the failure closes the
-// limiter and so ends the goroutines that hang in it.
+// waitFor returns when done is closed. If it is not, the test fails, and the
+// limiter is closed so as to end the goroutines that hang in it.
 func waitFor(tb testing.TB, l *limiter.Limiter, done <-chan struct{}) {
 	tb.Helper()
 	select {
 	case <-done:
 	case <-time.After(patience):
-		tb.Fatalf("a caller waits for ever: %+v", l.Stats())
+		stats := l.Stats()
+		l.Close()
+		<-done
+		tb.Fatalf("a caller would wait for ever: %+v", stats)
 	}
 }
 
@@ -204,11 +207,12 @@ func TestStress_NewcomerFindsNoSlotFree_WhileOthersWait(t *testing.T) {
 				return
 			}
 			left--
+			runtime.Gosched() // lets the others have a go
 			permit.Release()
 		})
 		waitForQueue(t, l, i+1)
 	}
-	for range 2 {
+	for range 4 {
 		running.Go(func() {
 			for {
 				permit, err := l.AcquireFront(t.Context(), -1)

@@ -75,7 +75,7 @@ type Fault struct {
 //
 // Of several faults that wait for a group, the first armed is asked first, and
 // a group takes one. The calls of a fault's match come one at a time, from the
-// proxy's goroutines; match must not keep the Group's messages.
+// proxy's goroutines; match must not call the fault's own methods.
 func (p *Proxy) DropRequest(match func(Group) bool, how CloseMode) *Fault {
 	return p.arm(lostRequest, match, how)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgpool-go/pgpool/internal/pool"
+	"github.com/pgpool-go/pgpool/retry"
 	"github.com/pgpool-go/pgpool/stats"
 )
 
@@ -123,7 +124,15 @@ func (c *PG) Check(ctx context.Context) error {
 // Ping implements pool.Physical.
 func (c *PG) Ping(ctx context.Context) error {
 	c.start()
-	return c.conn.Ping(ctx)
+	err := c.conn.Ping(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case c.inTx:
+		return c.fault(ctx, err, retry.RolledBack)
+	default:
+		return c.fault(ctx, err, retry.DidNotRun)
+	}
 }
 
 // Close implements pool.Physical. It waits for the server to close its end:
