@@ -19,8 +19,9 @@ func (d idleDriver) Connect(context.Context) (driver.Conn, error) { return d, ni
 func (d idleDriver) Driver() driver.Driver                        { return d }
 func (d idleDriver) Open(string) (driver.Conn, error)             { return d, nil }
 func (idleDriver) Prepare(string) (driver.Stmt, error)            { return nil, errors.ErrUnsupported }
-func (idleDriver) Begin() (driver.Tx, error)                      { return nil, errors.ErrUnsupported }
-func (idleDriver) Close() error                                   { return nil }
+
+func (idleDriver) Begin() (driver.Tx, error) { return nil, errors.ErrUnsupported }
+func (idleDriver) Close() error              { return nil }
 
 // orderOfService has twelve callers queue one after the other for the only slot
 // that acquire gives out, and returns the order in which they get it.

@@ -182,10 +182,10 @@ func TestQueueTimeout_IsMeasuredAnew_ForAQueueThatWasEmptyInBetween(t *testing.T
 		held.Release()
 		<-first.done
 		second := enqueue(t.Context(), l.Acquire)
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(10*time.Second - time.Nanosecond)
 		synctest.Wait()
 		equal(t, "second back too early", second.returned(), false)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		equal(t, "second timed out", second.failedWith(limiter.ErrQueueTimeout), true)
 	})
@@ -205,7 +205,8 @@ func TestQueueTimeout_NumbersCountThoseThatTimedOutTogether(t *testing.T) {
 		synctest.Wait()
 		for _, c := range calls {
 			equal(t, "error", *queueError(t, c.err), limiter.QueueError{
-				InUse: 2, Limit: 2, Queued: 5, Waited: time.Second, Reason: limiter.ErrQueueTimeout})
+				InUse: 2, Limit: 2, Queued: 5, Waited: time.Second, Reason: limiter.ErrQueueTimeout,
+			})
 		}
 	})
 }

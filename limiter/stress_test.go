@@ -15,7 +15,7 @@ import (
 
 // patience is how long a test outside a bubble waits before it takes it that
 // what it waits for will never happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // waitForQueue returns when n callers are in the queue, outside a bubble.
 func waitForQueue(tb testing.TB, l *limiter.Limiter, n int) {
@@ -84,7 +84,8 @@ func TestStress_NoSlotIsLost_AndNoneGivenTwice(t *testing.T) {
 		permit, err := f(ctx)
 		if err != nil {
 			failed.Add(1)
-			if !errors.As(err, new(*limiter.QueueError)) {
+			// ErrClosed comes when the test has failed already.
+			if !errors.As(err, new(*limiter.QueueError)) && !errors.Is(err, limiter.ErrClosed) {
 				t.Errorf("got error %v", err)
 			}
 			return
@@ -203,7 +204,6 @@ func TestStress_NewcomerFindsNoSlotFree_WhileOthersWait(t *testing.T) {
 		running.Go(func() {
 			permit, err := l.Acquire(t.Context())
 			if err != nil {
-				t.Error(err)
 				return
 			}
 			left--
@@ -217,10 +217,10 @@ func TestStress_NewcomerFindsNoSlotFree_WhileOthersWait(t *testing.T) {
 			for {
 				permit, err := l.AcquireFront(t.Context(), -1)
 				if errors.Is(err, limiter.ErrQueueTimeout) {
+					runtime.Gosched() // or it would have a lone processor to itself
 					continue
 				}
 				if err != nil {
-					t.Error(err)
 					return
 				}
 				if left > 0 {
@@ -233,4 +233,5 @@ func TestStress_NewcomerFindsNoSlotFree_WhileOthersWait(t *testing.T) {
 	}
 	held.Release()
 	waitForAll(t, l, &running)
+	equal(t, "callers left", left, 0)
 }
