@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ var ErrQueueTimeout = errors.New("pgpool: queue timeout")
 
 // ErrClosed is the error of a call that came after Close or was waiting when it
 // happened. Nothing of it ran, and trying again cannot help.
-var ErrClosed = errors.New("pgpool: limiter closed")
+var ErrClosed = errors.New("pgpool: pool closed")
 
 // QueueError is the error of a call that got no slot. It tells why, and the
 // numbers at that moment. It matches its Reason and its Cause, with one
@@ -36,6 +37,8 @@ type QueueError struct {
 	Queued int
 	// Waited is how long the call stood in the queue, 0 if it did not.
 	Waited time.Duration
+	// Setting is the key that bounded the wait, empty for pool_queue_timeout.
+	Setting string
 	// Reason is [ErrQueueFull], [ErrQueueTimeout] or, when the caller's own
 	// context ended the call, the Err of that context.
 	Reason error
@@ -55,7 +58,7 @@ func (e *QueueError) Error() string {
 	case errors.Is(e.Reason, ErrQueueFull):
 		fmt.Fprintf(&text, "pgpool: queue full %s, raise pool_queue_size or pool_max_conns", load)
 	case errors.Is(e.Reason, ErrQueueTimeout):
-		fmt.Fprintf(&text, "pgpool: no connection after %s in the queue %s, raise pool_queue_timeout", waited, load)
+		fmt.Fprintf(&text, "pgpool: no connection after %s in the queue %s, raise %s", waited, load, cmp.Or(e.Setting, "pool_queue_timeout"))
 		// Below the limit it was not the limit that the caller waited for.
 		if e.InUse >= e.Limit {
 			text.WriteString(" or pool_max_conns")

@@ -54,7 +54,7 @@ func TestSentinels_NameTheirOrigin(t *testing.T) {
 	t.Parallel()
 	equal(t, "full", limiter.ErrQueueFull.Error(), "pgpool: queue full")
 	equal(t, "timeout", limiter.ErrQueueTimeout.Error(), "pgpool: queue timeout")
-	equal(t, "closed", limiter.ErrClosed.Error(), "pgpool: limiter closed")
+	equal(t, "closed", limiter.ErrClosed.Error(), "pgpool: pool closed")
 }
 
 // dialError is an error that is found by errors.As.

@@ -2,8 +2,10 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"sync"
 
+	"github.com/pgpool-go/pgpool/limiter"
 	"github.com/pgpool-go/pgpool/stats"
 )
 
@@ -76,6 +78,10 @@ func (p *Pool) leavePing(call *pingCall) {
 func (p *Pool) runPing(ctx context.Context, call *pingCall) {
 	defer call.cancel()
 	err := p.ping(ctx)
+	var queueErr *limiter.QueueError
+	if errors.As(err, &queueErr) {
+		queueErr.Setting = "pool_ping_timeout"
+	}
 	p.pings.mu.Lock()
 	if p.pings.call == call {
 		p.pings.call = nil
