@@ -21,6 +21,7 @@ func (p *sharedPool) dial(ctx context.Context, dial dialFunc) (physical.Backend,
 	if err == nil && target.conn == nil {
 		err = errors.New("pgpool: a middleware answered a connect without connecting")
 	}
+	err = withoutBadConn(err)
 	op.Finish(middleware.End{Err: err})
 	if err != nil {
 		target.discard(ctx)
@@ -42,7 +43,7 @@ func (t *dialTarget) Serve(ctx context.Context, _ *middleware.Op) error {
 	t.discard(ctx)
 	conn, err := t.dial(ctx, t.texts)
 	if err != nil {
-		return withoutBadConn(err)
+		return err
 	}
 	t.conn = conn
 	return nil

@@ -128,7 +128,7 @@ func (s *session) query(ctx context.Context, sql string, args []driver.NamedValu
 // before the one that failed may have left state in the session.
 func (s *session) failed(ctx context.Context, sql string, err error) error {
 	err = s.backend.Fault(ctx, sql, err)
-	s.used = s.used || s.backend.Usable() == nil
+	s.used = s.used || !s.backend.Lost()
 	return err
 }
 

@@ -20,8 +20,11 @@ type Backend interface {
 	pool.Physical
 
 	// Usable is the error for which no operation can start: ErrConnBusy while
-	// rows are open, the cause once the connection is gone, else nil.
+	// rows are open, the cause once the connection is gone, else nil. It looks
+	// at the socket, without waiting.
 	Usable() error
+	// Lost tells whether an operation has met the end of the connection.
+	Lost() bool
 	// Begin, Commit and Rollback have errors that are pgpool's already.
 	Begin(ctx context.Context, opts driver.TxOptions) error
 	Commit(ctx context.Context) error
