@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pgpool-go/pgpool/internal/physical"
 	"github.com/pgpool-go/pgpool/retry"
 )
 
@@ -62,7 +63,7 @@ func (t *tx) commit(ctx context.Context) error {
 	defer cancel()
 	err := s.backend.Commit(graced)
 	if lost, ok := err.(*retry.LostError); ok && ctx.Err() != nil { //nolint:errorlint // made just now
-		lost.Cause = errors.Join(ctx.Err(), context.Cause(ctx))
+		lost.Cause = physical.ContextError(ctx)
 	}
 	return err
 }

@@ -54,7 +54,7 @@ func (c *PG) fault(ctx context.Context, err error, outcome retry.Outcome) error 
 		}
 	case ctx.Err() != nil:
 		c.cause = stats.Cancelled
-		c.lost = contextError(ctx)
+		c.lost = ContextError(ctx)
 		if outcome == retry.DidNotRun {
 			return c.lost
 		}
@@ -72,11 +72,9 @@ func (c *PG) refusal(ctx context.Context, err error) error {
 	case errors.As(err, &pgErr):
 		return err
 	case ctx.Err() != nil && !c.wire.executable:
-		return contextError(ctx) // pgx says "context already done", or ErrBadConn
-	case errors.Is(err, driver.ErrBadConn):
-		return c.ioError(err)
+		return ContextError(ctx) // pgx says "context already done", or ErrBadConn
 	default:
-		return err
+		return withoutBadConn(err) // of an argument's Value method, for instance
 	}
 }
 
@@ -91,8 +89,8 @@ func (c *PG) ioError(err error) error {
 	return errClosed
 }
 
-// contextError is ctx's error, with its cause where the caller gave one.
-func contextError(ctx context.Context) error {
+// ContextError is ctx's error, with its cause where the caller gave one.
+func ContextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if cause == nil || errors.Is(err, cause) {
 		return err
