@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,10 @@ type PG struct {
 	wire     *Wire
 	socket   *socket
 	prepared prepared
+	*interrupter
+	// lateCancels: the server's cancels may hit a later statement, so that a
+	// connection is not kept after one.
+	lateCancels bool
 
 	tx   pgx.Tx // begun through Begin and not ended
 	inTx bool   // the operation at hand began inside a transaction
@@ -39,17 +44,26 @@ var _ Backend = (*PG)(nil)
 func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 	conn := std.Conn()
 	return &PG{
-		std:      std,
-		conn:     conn,
-		pgc:      conn.PgConn(),
-		wire:     wire,
-		socket:   newSocket(conn.PgConn().Conn()),
-		prepared: newPrepared(texts, maxPrepared),
+		std:         std,
+		conn:        conn,
+		pgc:         conn.PgConn(),
+		wire:        wire,
+		socket:      newSocket(conn.PgConn().Conn()),
+		prepared:    newPrepared(texts, maxPrepared),
+		interrupter: wire.interrupt,
+		// Supavisor passes cancels on asynchronously.
+		lateCancels: strings.HasSuffix(conn.Config().Host, ".pooler.supabase.com"),
 	}
 }
 
-// PGX returns the connection as pgx knows it.
-func (c *PG) PGX() *pgx.Conn { return c.conn }
+// PGX returns the connection as pgx knows it, for use until its next operation.
+func (c *PG) PGX(ctx context.Context) (*pgx.Conn, error) {
+	if err := c.settle(ctx); err != nil {
+		return nil, c.Fault(ctx, "", err)
+	}
+	c.beginRaw()
+	return c.conn, nil
+}
 
 // Checker accepts every argument: pgx encodes them itself.
 func (c *PG) Checker() driver.NamedValueChecker { return c.std }
@@ -97,7 +111,9 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, c.cause
 	case c.pgc.IsBusy():
 		return pool.Dead, stats.Busy
-	case c.pgc.TxStatus() != 'I':
+	case c.unsettled() && c.lateCancels:
+		return pool.Dead, stats.Cancelled
+	case c.unsettled() || c.pgc.TxStatus() != 'I':
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -107,7 +123,12 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 // Check implements pool.Physical: it rolls an open transaction back, takes in
 // what has arrived, and deallocates statements that nobody refers to.
 func (c *PG) Check(ctx context.Context) error {
-	answered := false
+	answered := c.unsettled()
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.begin(false)
+	defer c.end()
 	if c.pgc.TxStatus() != 'I' {
 		if _, err := c.conn.Exec(ctx, "rollback"); err != nil {
 			return err
@@ -123,8 +144,11 @@ func (c *PG) Check(ctx context.Context) error {
 
 // Ping implements pool.Physical.
 func (c *PG) Ping(ctx context.Context) error {
-	c.start()
-	err := c.conn.Ping(ctx)
+	err := c.start(ctx, 0)
+	if err == nil {
+		err = c.conn.Ping(ctx)
+	}
+	c.end()
 	switch {
 	case err == nil:
 		return nil
@@ -149,6 +173,8 @@ func (c *PG) Close(ctx context.Context) {
 	case <-ctx.Done():
 		c.Kill()
 	}
+	_ = c.arrived(ctx)
+	c.stop()
 }
 
 func (c *PG) terminate(ctx context.Context) {
@@ -164,6 +190,7 @@ func (c *PG) terminate(ctx context.Context) {
 
 // Kill implements pool.Physical. It goes below TLS, whose own Close writes.
 func (c *PG) Kill() {
+	c.stop()
 	conn := c.pgc.Conn()
 	if wrapper, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = wrapper.NetConn()
@@ -171,8 +198,42 @@ func (c *PG) Kill() {
 	_ = conn.Close()
 }
 
-// start begins the evidence for an operation.
-func (c *PG) start() {
+// start begins an operation: its evidence and its limit.
+func (c *PG) start(ctx context.Context, timeout time.Duration) error {
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.begin(false)
+	c.arm(timeout)
+	return nil
+}
+
+// settle makes sure that no cancel request of the operation before is still on
+// its way: it waits for the signal to be sent, and for one round trip, in which
+// a signal that comes late ends nothing that matters.
+func (c *PG) settle(ctx context.Context) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
+	if !c.unsettled() {
+		return nil
+	}
+	if err := c.arrived(ctx); err != nil {
+		return err
+	}
+	c.begin(false)
+	err := c.conn.Ping(ctx)
+	if isCancelled(err) {
+		err = c.conn.Ping(ctx)
+	}
+	if c.end() == nil && err == nil {
+		c.settled()
+	}
+	c.wire.start() // the round trip says nothing of the operation to come
+	return err
+}
+
+// isCancelled tells whether the server has ended a statement on request.
+func isCancelled(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "57014"
 }

@@ -3,6 +3,7 @@ package physical
 import (
 	"encoding/binary"
 	"io"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -22,6 +23,10 @@ type Wire struct {
 	tag       string // of the newest of them
 	readErr   error
 
+	// rowTimeout limits each wait for more of a result that has begun to come.
+	rowTimeout time.Duration
+	interrupt  *interrupter
+
 	header [5]byte // of the frame that arrives now: type and length
 	have   int     // bytes of header
 	body   int     // bytes of its body still to come
@@ -35,6 +40,7 @@ const maxTag = 64
 func (w *Wire) start() {
 	w.executable, w.writeErr = false, nil
 	w.completed, w.tag, w.readErr = 0, "", nil
+	w.rowTimeout = 0
 }
 
 // err returns the I/O error that was seen last, nil if there was none.
@@ -118,6 +124,10 @@ type wireReader struct {
 }
 
 func (r wireReader) Read(p []byte) (int, error) {
+	if r.wire.rowTimeout > 0 {
+		r.wire.interrupt.arm(r.wire.rowTimeout)
+		defer r.wire.interrupt.disarm()
+	}
 	n, err := r.r.Read(p)
 	r.wire.received(p[:n])
 	if err == io.EOF {
