@@ -24,6 +24,9 @@ type Statement struct {
 	Timeout time.Duration
 }
 
+// Finisher ends the operation of a Query.
+type Finisher interface{ Finish() }
+
 // Backend is a physical connection that a session runs operations on, one at a
 // time. Errors are the driver's own; Fault turns them into pgpool's.
 type Backend interface {
@@ -40,7 +43,8 @@ type Backend interface {
 	// makes it. The connection owns it.
 	Prepare(ctx context.Context, statement Statement) (driver.Stmt, error)
 	Exec(ctx context.Context, statement Statement) (driver.Result, error)
-	Query(ctx context.Context, statement Statement) (driver.Rows, error)
+	// Query goes on until the Finisher is called, when the rows are closed.
+	Query(ctx context.Context, statement Statement) (driver.Rows, Finisher, error)
 	// Interrupt ends the operation that is under way, if there is one: it fails
 	// with reason. It may be called by any goroutine.
 	Interrupt(reason error)
@@ -49,8 +53,6 @@ type Backend interface {
 	Fault(ctx context.Context, sql string, err error) error
 	// Checker checks arguments; nil for database/sql's default.
 	Checker() driver.NamedValueChecker
-	// Finish ends the operation of a Query, when its rows are closed.
-	Finish()
 	// PGX returns the connection as pgx knows it, nil for another driver.
 	PGX(ctx context.Context) (*pgx.Conn, error)
 }

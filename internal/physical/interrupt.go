@@ -142,7 +142,7 @@ func (i *interrupter) interrupt(reason error) {
 }
 
 // HandleCancel implements ctxwatch.Handler.
-func (i *interrupter) HandleCancel(ctx context.Context) { i.Interrupt(contextError(ctx)) }
+func (i *interrupter) HandleCancel(ctx context.Context) { i.Interrupt(ContextError(ctx)) }
 
 // HandleUnwatchAfterCancel implements ctxwatch.Handler.
 func (i *interrupter) HandleUnwatchAfterCancel() {

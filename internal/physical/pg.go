@@ -21,13 +21,13 @@ import (
 
 // PG is a connection to PostgreSQL through pgx.
 type PG struct {
-	std      *stdlib.Conn
-	conn     *pgx.Conn
-	pgc      *pgconn.PgConn
-	wire     *Wire
-	socket   *socket
-	prepared prepared
-	*interrupter
+	std       *stdlib.Conn
+	conn      *pgx.Conn
+	pgc       *pgconn.PgConn
+	wire      *Wire
+	socket    *socket
+	prepared  prepared
+	interrupt *interrupter
 	// lateCancels: the server's cancels may hit a later statement, so that a
 	// connection is not kept after one.
 	lateCancels bool
@@ -44,13 +44,13 @@ var _ Backend = (*PG)(nil)
 func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 	conn := std.Conn()
 	return &PG{
-		std:         std,
-		conn:        conn,
-		pgc:         conn.PgConn(),
-		wire:        wire,
-		socket:      newSocket(conn.PgConn().Conn()),
-		prepared:    newPrepared(texts, maxPrepared),
-		interrupter: wire.interrupt,
+		std:       std,
+		conn:      conn,
+		pgc:       conn.PgConn(),
+		wire:      wire,
+		socket:    newSocket(conn.PgConn().Conn()),
+		prepared:  newPrepared(texts, maxPrepared),
+		interrupt: wire.interrupt,
 		// Supavisor passes cancels on asynchronously.
 		lateCancels: strings.HasSuffix(conn.Config().Host, ".pooler.supabase.com"),
 	}
@@ -61,7 +61,7 @@ func (c *PG) PGX(ctx context.Context) (*pgx.Conn, error) {
 	if err := c.settle(ctx); err != nil {
 		return nil, c.Fault(ctx, "", err)
 	}
-	c.beginRaw()
+	c.interrupt.beginRaw()
 	return c.conn, nil
 }
 
@@ -111,9 +111,9 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, c.cause
 	case c.pgc.IsBusy():
 		return pool.Dead, stats.Busy
-	case c.unsettled() && c.lateCancels:
+	case c.interrupt.unsettled() && c.lateCancels:
 		return pool.Dead, stats.Cancelled
-	case c.unsettled() || c.pgc.TxStatus() != 'I':
+	case c.interrupt.unsettled() || c.pgc.TxStatus() != 'I':
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -123,12 +123,12 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 // Check implements pool.Physical: it rolls an open transaction back, takes in
 // what has arrived, and deallocates statements that nobody refers to.
 func (c *PG) Check(ctx context.Context) error {
-	answered := c.unsettled()
+	answered := c.interrupt.unsettled()
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	c.begin(false)
-	defer c.end()
+	c.interrupt.begin(false)
+	defer c.interrupt.end()
 	if c.pgc.TxStatus() != 'I' {
 		if _, err := c.conn.Exec(ctx, "rollback"); err != nil {
 			return err
@@ -148,7 +148,7 @@ func (c *PG) Ping(ctx context.Context) error {
 	if err == nil {
 		err = c.conn.Ping(ctx)
 	}
-	c.end()
+	c.interrupt.end()
 	switch {
 	case err == nil:
 		return nil
@@ -173,8 +173,8 @@ func (c *PG) Close(ctx context.Context) {
 	case <-ctx.Done():
 		c.Kill()
 	}
-	_ = c.arrived(ctx)
-	c.stop()
+	_ = c.interrupt.arrived(ctx)
+	c.interrupt.stop()
 }
 
 func (c *PG) terminate(ctx context.Context) {
@@ -190,7 +190,7 @@ func (c *PG) terminate(ctx context.Context) {
 
 // Kill implements pool.Physical. It goes below TLS, whose own Close writes.
 func (c *PG) Kill() {
-	c.stop()
+	c.interrupt.stop()
 	conn := c.pgc.Conn()
 	if wrapper, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = wrapper.NetConn()
@@ -198,13 +198,16 @@ func (c *PG) Kill() {
 	_ = conn.Close()
 }
 
+// Interrupt implements Backend.
+func (c *PG) Interrupt(reason error) { c.interrupt.Interrupt(reason) }
+
 // start begins an operation: its evidence and its limit.
 func (c *PG) start(ctx context.Context, timeout time.Duration) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	c.begin(false)
-	c.arm(timeout)
+	c.interrupt.begin(false)
+	c.interrupt.arm(timeout)
 	return nil
 }
 
@@ -214,19 +217,19 @@ func (c *PG) start(ctx context.Context, timeout time.Duration) error {
 func (c *PG) settle(ctx context.Context) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
-	if !c.unsettled() {
+	if !c.interrupt.unsettled() {
 		return nil
 	}
-	if err := c.arrived(ctx); err != nil {
+	if err := c.interrupt.arrived(ctx); err != nil {
 		return err
 	}
-	c.begin(false)
+	c.interrupt.begin(false)
 	err := c.conn.Ping(ctx)
 	if isCancelled(err) {
 		err = c.conn.Ping(ctx)
 	}
-	if c.end() == nil && err == nil {
-		c.settled()
+	if c.interrupt.end() == nil && err == nil {
+		c.interrupt.settled()
 	}
 	c.wire.start() // the round trip says nothing of the operation to come
 	return err

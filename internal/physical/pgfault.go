@@ -52,9 +52,9 @@ func (c *PG) fault(ctx context.Context, err error, outcome retry.Outcome) error 
 		if pgErr.Routine != "" && c.wire.completed == 0 || !c.wire.executable {
 			return err
 		}
-	case c.why() != nil:
+	case c.interrupt.why() != nil:
 		c.cause = stats.Cancelled
-		c.lost = c.why()
+		c.lost = c.interrupt.why()
 		if outcome == retry.DidNotRun {
 			return c.lost
 		}
@@ -69,12 +69,12 @@ func (c *PG) fault(ctx context.Context, err error, outcome retry.Outcome) error 
 func (c *PG) refusal(ctx context.Context, err error) error {
 	var pgErr *pgconn.PgError
 	switch {
-	case isCancelled(err) && c.why() != nil:
-		return c.why() // the server has cancelled it because we said so
+	case isCancelled(err) && c.interrupt.why() != nil:
+		return c.interrupt.why() // the server has cancelled it because we said so
 	case errors.As(err, &pgErr):
 		return err
 	case ctx.Err() != nil && !c.wire.executable:
-		return contextError(ctx) // pgx says "context already done", or ErrBadConn
+		return ContextError(ctx) // pgx says "context already done", or ErrBadConn
 	case errors.Is(err, driver.ErrBadConn):
 		return c.ioError(err)
 	default:
@@ -93,8 +93,8 @@ func (c *PG) ioError(err error) error {
 	return errClosed
 }
 
-// contextError is ctx's error, with its cause where the caller gave one.
-func contextError(ctx context.Context) error {
+// ContextError is ctx's error, with its cause where the caller gave one.
+func ContextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if cause == nil || errors.Is(err, cause) {
 		return err

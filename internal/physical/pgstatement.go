@@ -13,7 +13,7 @@ func (c *PG) Exec(ctx context.Context, statement Statement) (driver.Result, erro
 	if err := c.start(ctx, statement.Timeout); err != nil {
 		return nil, err
 	}
-	defer c.end()
+	defer c.interrupt.end()
 	if err := c.ensure(ctx, statement); err != nil {
 		return nil, err
 	}
@@ -25,19 +25,19 @@ func (c *PG) Exec(ctx context.Context, statement Statement) (driver.Result, erro
 	return result, nil
 }
 
-// Query implements Backend. The operation goes on until Finish.
-func (c *PG) Query(ctx context.Context, statement Statement) (driver.Rows, error) {
+// Query implements Backend.
+func (c *PG) Query(ctx context.Context, statement Statement) (driver.Rows, Finisher, error) {
 	if err := c.start(ctx, statement.Timeout); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rows, err := c.query(ctx, statement)
-	c.disarm()
+	c.interrupt.disarm()
 	if err != nil {
-		c.end()
-		return nil, err
+		c.interrupt.end()
+		return nil, nil, err
 	}
 	c.wire.rowTimeout = statement.Timeout
-	return rows, nil
+	return rows, c, nil
 }
 
 func (c *PG) query(ctx context.Context, statement Statement) (driver.Rows, error) {
@@ -52,8 +52,8 @@ func (c *PG) query(ctx context.Context, statement Statement) (driver.Rows, error
 	return rows, nil
 }
 
-// Finish implements Backend.
-func (c *PG) Finish() { c.end() }
+// Finish implements Finisher.
+func (c *PG) Finish() { c.interrupt.end() }
 
 // Prepare implements Backend.
 func (c *PG) Prepare(ctx context.Context, statement Statement) (driver.Stmt, error) {
@@ -61,7 +61,7 @@ func (c *PG) Prepare(ctx context.Context, statement Statement) (driver.Stmt, err
 	if err := c.start(ctx, statement.Timeout); err != nil {
 		return nil, err
 	}
-	defer c.end()
+	defer c.interrupt.end()
 	if err := c.ensure(ctx, statement); err != nil {
 		return nil, err
 	}

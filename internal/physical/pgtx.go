@@ -23,7 +23,7 @@ func (c *PG) Begin(ctx context.Context, opts driver.TxOptions, timeout time.Dura
 	if err := c.start(ctx, timeout); err != nil {
 		return c.fault(ctx, err, retry.RolledBack)
 	}
-	defer c.end()
+	defer c.interrupt.end()
 	tx, err := c.conn.BeginTx(ctx, options)
 	if err != nil {
 		return c.fault(ctx, err, retry.RolledBack)
@@ -63,8 +63,8 @@ func (c *PG) Commit(ctx context.Context) error {
 	if err := c.settle(ctx); err != nil {
 		return c.fault(ctx, err, retry.RolledBack)
 	}
-	c.begin(true)
-	defer c.end()
+	c.interrupt.begin(true)
+	defer c.interrupt.end()
 	err := tx.Commit(ctx)
 	switch {
 	case err == nil || !c.conn.IsClosed():
@@ -94,7 +94,7 @@ func (c *PG) Rollback(ctx context.Context) error {
 	if err == nil {
 		err = tx.Rollback(ctx)
 	}
-	c.end()
+	c.interrupt.end()
 	var pgErr *pgconn.PgError
 	if err != nil && !errors.As(err, &pgErr) {
 		_ = c.fault(ctx, err, retry.RolledBack)

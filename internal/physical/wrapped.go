@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,9 @@ type Wrapped struct {
 	prepared prepared
 	tx       driver.Tx // begun through Begin and not ended
 	lost     error     // why the connection is gone
+
+	mu      sync.Mutex
+	current *operation // the newest that has not ended
 }
 
 var _ Backend = (*Wrapped)(nil)
@@ -33,7 +37,7 @@ func NewWrapped(conn driver.Conn, texts *Texts, maxPrepared int) *Wrapped {
 func (c *Wrapped) Conn() driver.Conn { return c.conn }
 
 // PGX returns nil.
-func (c *Wrapped) PGX() *pgx.Conn { return nil }
+func (c *Wrapped) PGX(context.Context) (*pgx.Conn, error) { return nil, nil }
 
 // Checker returns the driver's own checker of arguments, if it has one.
 func (c *Wrapped) Checker() driver.NamedValueChecker {
@@ -124,7 +128,8 @@ func (c *Wrapped) Fault(_ context.Context, _ string, err error) error {
 }
 
 // Begin implements Backend, as database/sql does for drivers of every age.
-func (c *Wrapped) Begin(ctx context.Context, opts driver.TxOptions) error {
+func (c *Wrapped) Begin(ctx context.Context, opts driver.TxOptions, _ time.Duration) error {
+	// The context stays with the transaction, so that no limit may end it.
 	tx, err := c.begin(ctx, opts)
 	if err != nil {
 		return c.Fault(ctx, "", err)

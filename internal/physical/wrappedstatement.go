@@ -8,68 +8,80 @@ import (
 
 // Exec implements Backend. A driver without ExecerContext, or one that declines
 // with ErrSkip, runs the statement prepared, as in database/sql.
-func (c *Wrapped) Exec(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Result, error) {
-	if !prepared {
-		if execer, ok := c.conn.(driver.ExecerContext); ok {
-			result, err := execer.ExecContext(ctx, sql, args)
+func (c *Wrapped) Exec(ctx context.Context, statement Statement) (driver.Result, error) {
+	op := c.start(ctx, statement.Timeout)
+	defer op.Finish()
+	result, err := op.exec(statement)
+	return result, op.explain(err)
+}
+
+func (op *operation) exec(statement Statement) (driver.Result, error) {
+	if !statement.Prepared {
+		if execer, ok := op.conn.conn.(driver.ExecerContext); ok {
+			result, err := execer.ExecContext(op.ctx, statement.SQL, statement.Args)
 			if !errors.Is(err, driver.ErrSkip) {
 				return result, err
 			}
 		}
-		stmt, err := c.prepare(ctx, sql)
-		if err != nil {
-			return nil, err
-		}
-		defer stmt.Close()
-		return stmtExec(ctx, stmt, args)
 	}
-	stmt, err := c.Prepare(ctx, sql)
+	stmt, err := op.prepare(statement)
 	if err != nil {
 		return nil, err
 	}
-	return stmtExec(ctx, stmt, args)
+	return stmtExec(op.ctx, stmt, statement.Args)
 }
 
-// Query implements Backend.
-func (c *Wrapped) Query(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Rows, error) {
-	if !prepared {
-		if queryer, ok := c.conn.(driver.QueryerContext); ok {
-			rows, err := queryer.QueryContext(ctx, sql, args)
+// Query implements Backend. The limit ends with the driver's answer; the context
+// lasts until the rows are closed, since its end would cut them off.
+func (c *Wrapped) Query(ctx context.Context, statement Statement) (driver.Rows, Finisher, error) {
+	op := c.start(ctx, statement.Timeout)
+	rows, err := op.query(statement)
+	if err != nil {
+		err = op.explain(err)
+		op.Finish()
+		return nil, nil, err
+	}
+	op.answered()
+	return rows, op, nil
+}
+
+func (op *operation) query(statement Statement) (driver.Rows, error) {
+	if !statement.Prepared {
+		if queryer, ok := op.conn.conn.(driver.QueryerContext); ok {
+			rows, err := queryer.QueryContext(op.ctx, statement.SQL, statement.Args)
 			if !errors.Is(err, driver.ErrSkip) {
 				return rows, err
 			}
 		}
-		stmt, err := c.prepare(ctx, sql)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := stmtQuery(ctx, stmt, args)
-		if err != nil {
-			_ = stmt.Close()
-			return nil, err
-		}
-		return stmtRows{Rows: rows, stmt: stmt}, nil
 	}
-	stmt, err := c.Prepare(ctx, sql)
+	stmt, err := op.prepare(statement)
 	if err != nil {
 		return nil, err
 	}
-	return stmtQuery(ctx, stmt, args)
+	return stmtQuery(op.ctx, stmt, statement.Args)
 }
 
-// stmtRows closes the statement that was prepared for one result only.
-type stmtRows struct {
-	driver.Rows
-	stmt driver.Stmt
+// prepare returns a statement to run: the one that the connection holds, or one
+// for this operation alone.
+func (op *operation) prepare(statement Statement) (driver.Stmt, error) {
+	if statement.Prepared {
+		return op.conn.ensure(op.ctx, statement.SQL)
+	}
+	stmt, err := op.conn.prepare(op.ctx, statement.SQL)
+	op.stmt = stmt
+	return stmt, err
 }
-
-func (r stmtRows) Close() error { return errors.Join(r.Rows.Close(), r.stmt.Close()) }
-
-// Unwrap gives access to the optional interfaces of the driver's rows.
-func (r stmtRows) Unwrap() driver.Rows { return r.Rows }
 
 // Prepare implements Backend.
-func (c *Wrapped) Prepare(ctx context.Context, text string) (driver.Stmt, error) {
+func (c *Wrapped) Prepare(ctx context.Context, statement Statement) (driver.Stmt, error) {
+	op := c.start(ctx, statement.Timeout)
+	defer op.Finish()
+	stmt, err := c.ensure(op.ctx, statement.SQL)
+	return stmt, op.explain(err)
+}
+
+// ensure returns the statement that the connection holds for text, or makes it.
+func (c *Wrapped) ensure(ctx context.Context, text string) (driver.Stmt, error) {
 	if stmt := c.prepared.get(text); stmt != nil {
 		return stmt, nil
 	}

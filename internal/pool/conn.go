@@ -24,6 +24,7 @@ const (
 type Conn struct {
 	Physical
 
+	epoch     int       // of the pool when its dial began
 	reused    bool      // it has served a lease before
 	expires   time.Time // zero: never
 	idleSince time.Time

@@ -2,8 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/pgpool-go/pgpool/stats"
@@ -32,7 +30,8 @@ func (p *Pool) openMore() {
 	for range n {
 		p.opening++
 		p.count[dialing]++
-		p.spawn(p.dial)
+		epoch := p.epoch
+		p.spawn(func() { p.dial(epoch) })
 	}
 }
 
@@ -51,7 +50,7 @@ func (p *Pool) retryAfter(wait time.Duration) {
 }
 
 // dial opens one connection for whoever is first in line when it is open.
-func (p *Pool) dial() {
+func (p *Pool) dial(epoch int) {
 	physical, err := p.connect()
 	var fault Fault
 	if err != nil {
@@ -77,7 +76,7 @@ func (p *Pool) dial() {
 	}
 	p.totals.opened++
 	p.outage.succeeded(p.cfg.MaxDials)
-	c := &Conn{Physical: physical, expires: p.expiry(now), state: leased}
+	c := &Conn{Physical: physical, epoch: epoch, expires: p.expiry(now), state: leased}
 	p.conns[c] = struct{}{}
 	p.count[leased]++
 	if cause, kept := p.keep(c, now); !kept {
@@ -93,11 +92,7 @@ func (p *Pool) connect() (Physical, error) {
 		ctx, cancel = context.WithTimeout(ctx, p.cfg.ConnectTimeout)
 	}
 	defer cancel()
-	physical, err := p.cfg.Dial(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("pgpool: not connected within %s (pool_connect_timeout): %w", p.cfg.ConnectTimeout, err)
-	}
-	return physical, err
+	return p.cfg.Dial(ctx)
 }
 
 // check brings a doubtful connection back for whoever is first in line. If that

@@ -47,6 +47,9 @@ func (p *Pool) keep(c *Conn, now time.Time) (stats.Cause, bool) {
 	if p.closed {
 		return stats.Closed, false
 	}
+	if c.epoch != p.epoch {
+		return stats.Reset, false
+	}
 	if p.total() > p.max {
 		return stats.Surplus, false
 	}
@@ -89,13 +92,13 @@ func (p *Pool) discard(c *Conn, cause stats.Cause) {
 func (p *Pool) drain(c *Conn, condition Condition, cause stats.Cause) {
 	if condition == Doubtful {
 		if p.withCleanup(c.Check) == nil {
+			var kept bool
 			p.mu.Lock()
-			_, kept := p.keep(c, time.Now())
+			cause, kept = p.keep(c, time.Now())
 			p.mu.Unlock()
 			if kept {
 				return
 			}
-			cause = stats.Closed
 		} else {
 			cause = stats.Unclean
 		}
