@@ -39,7 +39,7 @@ type interrupter struct {
 // newInterrupter makes the interrupter of a new connection, which is in the
 // hands of pgx and of hooks at first.
 func newInterrupter(pgc *pgconn.PgConn, grace time.Duration) *interrupter {
-	i := &interrupter{pgc: pgc, grace: grace, raw: true, underway: true}
+	i := &interrupter{pgc: pgc, grace: grace, raw: true}
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	return i
 }
@@ -55,7 +55,7 @@ func (i *interrupter) begin(silent bool) {
 func (i *interrupter) beginRaw() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.reason, i.silent, i.raw, i.underway = nil, false, true, true
+	i.reason, i.silent, i.raw, i.underway = nil, false, true, false
 }
 
 // end finishes the operation and tells what ended it, nil if nothing did.
@@ -141,18 +141,20 @@ func (i *interrupter) interrupt(reason error) {
 	}()
 }
 
-// HandleCancel implements ctxwatch.Handler.
-func (i *interrupter) HandleCancel(ctx context.Context) { i.Interrupt(ContextError(ctx)) }
-
-// HandleUnwatchAfterCancel implements ctxwatch.Handler.
-func (i *interrupter) HandleUnwatchAfterCancel() {
+// HandleCancel implements ctxwatch.Handler. In other hands the connection does
+// what pgx's would: WaitForNotification, for one, has no use for a cancel.
+func (i *interrupter) HandleCancel(ctx context.Context) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	_ = i.pgc.Conn().SetDeadline(time.Time{})
 	if i.raw {
-		i.reason = nil
+		_ = i.pgc.Conn().SetDeadline(time.Now())
+		return
 	}
+	i.interrupt(ContextError(ctx))
 }
+
+// HandleUnwatchAfterCancel implements ctxwatch.Handler.
+func (i *interrupter) HandleUnwatchAfterCancel() { _ = i.pgc.Conn().SetDeadline(time.Time{}) }
 
 // unsettled tells whether a cancel request may still be on its way.
 func (i *interrupter) unsettled() bool {
