@@ -24,6 +24,7 @@ func (p *sharedPool) dial(ctx context.Context, dial dialFunc) (physical.Backend,
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = &LimitError{Limit: "connect", Setting: "pool_connect_timeout", After: p.config.ConnectTimeout, Cause: err}
 	}
+	err = withoutBadConn(err)
 	op.Finish(middleware.End{Err: err})
 	if err != nil {
 		target.discard(ctx)
@@ -45,7 +46,7 @@ func (t *dialTarget) Serve(ctx context.Context, _ *middleware.Op) error {
 	t.discard(ctx)
 	conn, err := t.dial(ctx, t.texts)
 	if err != nil {
-		return withoutBadConn(err)
+		return err
 	}
 	t.conn = conn
 	return nil

@@ -70,26 +70,30 @@ func (s *session) enter(ctx context.Context) (physical.Backend, error) {
 // returns nothing if another connection is to be borrowed.
 func (s *session) resume() (physical.Backend, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.tx != nil && s.tx.expired != nil {
+		defer s.mu.Unlock()
 		return nil, s.tx.expired
 	}
-	if s.lease == nil {
+	backend := s.backend
+	s.busy = backend != nil
+	s.mu.Unlock()
+	if backend == nil {
 		return nil, nil
 	}
-	err := s.backend.Usable()
+	err := backend.Usable()
 	switch {
 	case err == nil:
-		s.busy = true
-		return s.backend, nil
+		return backend, nil
 	case errors.Is(err, ErrConnBusy):
-		return nil, err
 	case s.tx != nil:
-		return nil, &retry.LostError{Outcome: retry.RolledBack, Cause: err}
+		err = &retry.LostError{Outcome: retry.RolledBack, Cause: err}
 	case s.used:
-		return nil, &retry.LostError{Outcome: retry.DidNotRun, Cause: fmt.Errorf("%w: %w", ErrSessionLost, err)}
+		err = &retry.LostError{Outcome: retry.DidNotRun, Cause: fmt.Errorf("%w: %w", ErrSessionLost, err)}
+	default:
+		err = nil // nothing is lost with the connection
 	}
-	return nil, nil
+	s.leave()
+	return nil, err
 }
 
 // enterRows begins a step through open rows in a transaction with a limit.
@@ -210,7 +214,7 @@ func (s *session) query(ctx context.Context, statement physical.Statement) (driv
 // before the one that failed may have left state in the session.
 func (s *session) failed(ctx context.Context, backend physical.Backend, sql string, err error) error {
 	err = backend.Fault(ctx, sql, err)
-	s.used = s.used || backend.Usable() == nil
+	s.used = s.used || !backend.Lost()
 	return err
 }
 
@@ -256,7 +260,7 @@ func (s *session) raw(ctx context.Context) (*pgx.Conn, error) {
 	}
 	defer s.leave()
 	s.used = true
-	return backend.PGX(ctx)
+	return backend.Raw(ctx)
 }
 
 // Ping makes a round trip on the connection of the lease. Without a lease it is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -56,8 +57,8 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 	}
 }
 
-// PGX returns the connection as pgx knows it, for use until its next operation.
-func (c *PG) PGX(ctx context.Context) (*pgx.Conn, error) {
+// Raw implements Backend.
+func (c *PG) Raw(ctx context.Context) (*pgx.Conn, error) {
 	if err := c.settle(ctx); err != nil {
 		return nil, c.Fault(ctx, "", err)
 	}
@@ -78,12 +79,24 @@ func (c *PG) Usable() error {
 		return c.lost
 	case c.pgc.IsBusy():
 		return ErrConnBusy
+	case c.socket.sight() == hungUp:
+		// Seen before anything of the next operation is sent: it does not run.
+		c.lost, c.cause = errHungUp, stats.FoundDead
+		c.Kill() // so that pgx, which is to know, need not talk to it
+		_ = c.conn.Close(context.Background())
+		return c.lost
 	default:
 		return nil
 	}
 }
 
-var errClosed = errors.New("the connection was closed")
+// Lost implements Backend.
+func (c *PG) Lost() bool { return c.conn.IsClosed() }
+
+var (
+	errClosed = errors.New("the connection was closed")
+	errHungUp = fmt.Errorf("the server closed the connection while it was idle: %w", io.ErrUnexpectedEOF)
+)
 
 // Look implements pool.Physical.
 func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
@@ -91,6 +104,7 @@ func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
 	case c.conn.IsClosed() || sight == hungUp:
 		return pool.Dead
 	case sight == arrived,
+		c.pgc.Frontend().ReadBufferLen() > 0, // it came with the end of an answer
 		sight == quiet && idle > pingAfter,
 		sight == unseen && idle > pingUnseen,
 		len(c.prepared.dead()) > 0:
@@ -113,7 +127,7 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, stats.Busy
 	case c.interrupt.unsettled() && c.lateCancels:
 		return pool.Dead, stats.Cancelled
-	case c.interrupt.unsettled() || c.pgc.TxStatus() != 'I':
+	case c.interrupt.unsettled(), c.pgc.TxStatus() != 'I', len(c.prepared.dead()) > 0:
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""

@@ -88,7 +88,7 @@ func (c *PG) ioError(err error) error {
 		return err
 	}
 	if seen := c.wire.err(); seen != nil {
-		return seen
+		return withoutBadConn(seen)
 	}
 	return errClosed
 }
@@ -99,5 +99,14 @@ func ContextError(ctx context.Context) error {
 	if cause == nil || errors.Is(err, cause) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", err, cause)
+	return fmt.Errorf("%w: %w", err, withoutBadConn(cause))
+}
+
+// withoutBadConn keeps only the text of an error that matches driver.ErrBadConn,
+// whoever made it: database/sql would run the operation again.
+func withoutBadConn(err error) error {
+	if errors.Is(err, driver.ErrBadConn) {
+		return errors.New(err.Error())
+	}
+	return err
 }
