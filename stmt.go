@@ -92,7 +92,8 @@ func (s *statement) CheckNamedValue(value *driver.NamedValue) error {
 	if checker, ok := s.origin.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(value)
 	}
-	if converter, ok := s.origin.(driver.ColumnConverter); ok { //nolint:staticcheck // drivers have it
+	//lint:ignore SA1019 drivers have it
+	if converter, ok := s.origin.(driver.ColumnConverter); ok {
 		converted, err := converter.ColumnConverter(value.Ordinal - 1).ConvertValue(value.Value)
 		if err != nil {
 			return err

@@ -58,6 +58,8 @@ func (a *authority) sign(t *testing.T, until time.Time, certificateFile, keyFile
 	return &authority{certificate, key}
 }
 
+func tomorrow() time.Time { return time.Now().Add(24 * time.Hour) }
+
 func TestExpiredCertificateOfTheClientIsReadOnceMore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -65,9 +67,8 @@ func TestExpiredCertificateOfTheClientIsReadOnceMore(t *testing.T) {
 	must(t, os.Chmod(dir, 0o755))
 	must(t, os.Chmod(filepath.Dir(dir), 0o755))
 	in := func(name string) string { return filepath.Join(dir, name) }
-	tomorrow, yesterday := time.Now().Add(24*time.Hour), time.Now().Add(-24*time.Hour)
-	signer := (*authority)(nil).sign(t, tomorrow, in("ca.pem"), in("ca.key"))
-	signer.sign(t, yesterday, in("client.pem"), in("client.key"))
+	signer := (*authority)(nil).sign(t, tomorrow(), in("ca.pem"), in("ca.key"))
+	signer.sign(t, time.Now().Add(-24*time.Hour), in("client.pem"), in("client.key"))
 	server := pgtest.Server(t, pgserver.Options{TLS: true, Settings: map[string]string{
 		"ssl_ca_file": in("ca.pem"),
 		// With TLS 1.3 the client is done before the server has looked, and its
@@ -90,7 +91,7 @@ func TestExpiredCertificateOfTheClientIsReadOnceMore(t *testing.T) {
 		t.Errorf("fault = %v, want Permanent: %v", fault, err)
 	}
 
-	signer.sign(t, tomorrow, in("client.pem"), in("client.key"))
+	signer.sign(t, tomorrow(), in("client.pem"), in("client.key"))
 	c := open(t, d, physical.NewTexts())
 	if reads != 2 {
 		t.Errorf("%d readings, want 2", reads)

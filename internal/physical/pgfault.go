@@ -75,10 +75,8 @@ func (c *PG) refusal(ctx context.Context, err error) error {
 		return err
 	case ctx.Err() != nil && !c.wire.executable:
 		return ContextError(ctx) // pgx says "context already done", or ErrBadConn
-	case errors.Is(err, driver.ErrBadConn):
-		return c.ioError(err)
 	default:
-		return err
+		return withoutBadConn(err) // of an argument's Value method, for instance
 	}
 }
 

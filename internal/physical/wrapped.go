@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,7 @@ type Wrapped struct {
 	answered bool      // rows were returned in this lease, and may be open still
 	stale    bool      // a lease has ended since the session was reset
 	lost     error     // why the connection is gone
+	closed   atomic.Bool
 
 	mu      sync.Mutex
 	current *operation // the newest that has not ended
@@ -124,12 +126,21 @@ func (c *Wrapped) Ping(ctx context.Context) error {
 	return c.fault(err, retry.DidNotRun)
 }
 
-// Close implements pool.Physical.
-func (c *Wrapped) Close(context.Context) { _ = c.conn.Close() }
+// Close implements pool.Physical. As with database/sql, a driver sees its
+// statements closed before their connection.
+func (c *Wrapped) Close(context.Context) {
+	c.prepared.clear()
+	c.Kill()
+}
 
 // Kill implements pool.Physical. The driver's Close is all there is; it may be
-// called while the connection is in use, as database/sql does in Conn.Raw.
-func (c *Wrapped) Kill() { _ = c.conn.Close() }
+// called while the connection is in use, as database/sql does in Conn.Raw, but
+// not twice: many drivers take that badly.
+func (c *Wrapped) Kill() {
+	if c.closed.CompareAndSwap(false, true) {
+		_ = c.conn.Close()
+	}
+}
 
 // Fault implements Backend. By its contract a driver returns ErrBadConn only
 // for what the server cannot have performed. That is not so for what has
@@ -178,7 +189,8 @@ func (c *Wrapped) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, 
 	if opts.ReadOnly {
 		return nil, errors.New("pgpool: the wrapped driver does not support read-only transactions")
 	}
-	return c.conn.Begin() //nolint:staticcheck // the only way with such a driver
+	//lint:ignore SA1019 the only way with such a driver
+	return c.conn.Begin()
 }
 
 // Commit implements Backend.

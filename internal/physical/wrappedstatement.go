@@ -139,7 +139,8 @@ func stmtExec(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (
 	if err != nil {
 		return nil, err
 	}
-	return stmt.Exec(values) //nolint:staticcheck // the only way with such a driver
+	//lint:ignore SA1019 the only way with such a driver
+	return stmt.Exec(values)
 }
 
 func stmtQuery(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Rows, error) {
@@ -150,7 +151,8 @@ func stmtQuery(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) 
 	if err != nil {
 		return nil, err
 	}
-	return stmt.Query(values) //nolint:staticcheck // the only way with such a driver
+	//lint:ignore SA1019 the only way with such a driver
+	return stmt.Query(values)
 }
 
 // positional turns arguments into what drivers from before contexts take.
