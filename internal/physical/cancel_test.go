@@ -37,7 +37,7 @@ func TestCallersCancellationIsItsOwnErrorWithAnUnknownOutcome(t *testing.T) {
 		wantSettled(t, c, pool.Dead, stats.Cancelled)
 	}
 	c := connect(t, dsn)
-	must(t, c.Begin(testContext(t), driver.TxOptions{}))
+	must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 	err := giveUp(t, observer, c, errGaveUp)
 	wantOutcome(t, err, rolledBack)
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, errGaveUp) {
@@ -129,7 +129,7 @@ func TestCancelledCommitIsUnknown(t *testing.T) {
 		close(asked)
 		c.drain()
 	}))
-	must(t, c.Begin(testContext(t), driver.TxOptions{}))
+	must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-asked
