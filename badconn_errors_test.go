@@ -31,6 +31,7 @@ func exportedErrors() map[string]error {
 		"pgpool.ErrSessionLost":    pgpool.ErrSessionLost,
 		"pgpool.ErrNotPgpool":      pgpool.ErrNotPgpool,
 		"pgpool.ConfigError":       &pgpool.ConfigError{Key: "pool_max_conns", Problem: foreign.Error()},
+		"pgpool.PanicError":        &pgpool.PanicError{Value: foreign},
 
 		"limiter.ErrQueueFull":    limiter.ErrQueueFull,
 		"limiter.ErrQueueTimeout": limiter.ErrQueueTimeout,

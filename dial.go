@@ -17,7 +17,7 @@ import (
 func (p *sharedPool) dial(ctx context.Context, dial dialFunc) (physical.Backend, error) {
 	target := &dialTarget{dial: dial, texts: p.texts}
 	op := middleware.NewOp(middleware.Connect, target)
-	err := p.handler(ctx, op)
+	err := p.serve(ctx, op)
 	if err == nil && target.conn == nil {
 		err = errors.New("pgpool: a middleware answered a connect without connecting")
 	}
@@ -25,7 +25,9 @@ func (p *sharedPool) dial(ctx context.Context, dial dialFunc) (physical.Backend,
 		err = &LimitError{Limit: "connect", Setting: "pool_connect_timeout", After: p.config.ConnectTimeout, Cause: err}
 	}
 	err = withoutBadConn(err)
-	op.Finish(middleware.End{Err: err})
+	if panicked := finish(op, middleware.End{Err: err}); err == nil {
+		err = panicked
+	}
 	if err != nil {
 		target.discard(ctx)
 		return nil, err
