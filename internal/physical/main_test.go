@@ -46,6 +46,7 @@ func dialer(t *testing.T, dsn string) *physical.PGDialer {
 		Config:         parse(t, dsn),
 		Resolve:        func(context.Context) (*pgx.ConnConfig, error) { return pgx.ParseConfig(dsn) },
 		ConnectTimeout: within,
+		CancelGrace:    200 * time.Millisecond,
 		MaxPrepared:    10,
 	}
 }

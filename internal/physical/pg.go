@@ -32,6 +32,7 @@ type PG struct {
 	// lateCancels: the server's cancels may hit a later statement, so that a
 	// connection is not kept after one.
 	lateCancels bool
+	caches      bool // pgx keeps plans or descriptions, unless told otherwise
 
 	tx   pgx.Tx // begun through Begin and not ended
 	inTx bool   // the operation at hand began inside a transaction
@@ -44,6 +45,7 @@ var _ Backend = (*PG)(nil)
 
 func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 	conn := std.Conn()
+	config := conn.Config()
 	return &PG{
 		std:       std,
 		conn:      conn,
@@ -53,7 +55,8 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 		prepared:  newPrepared(texts, maxPrepared),
 		interrupt: wire.interrupt,
 		// Supavisor passes cancels on asynchronously.
-		lateCancels: strings.HasSuffix(conn.Config().Host, ".pooler.supabase.com"),
+		lateCancels: strings.HasSuffix(config.Host, ".pooler.supabase.com"),
+		caches:      keepsPlans(config.DefaultQueryExecMode),
 	}
 }
 
@@ -231,6 +234,7 @@ func (c *PG) start(ctx context.Context, timeout time.Duration) error {
 func (c *PG) settle(ctx context.Context) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
+	c.wire.altered = c.wire.altered && c.inTx
 	if !c.interrupt.unsettled() {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package physical
 
 import (
+	"bytes"
 	"io"
 	"time"
 
@@ -22,6 +23,8 @@ type Wire struct {
 	completed int    // CommandComplete messages that arrived
 	tag       string // of the newest of them
 	readErr   error
+
+	altered bool // a definition was changed, in this transaction if in one
 
 	// rowTimeout limits each wait for more of a result that has begun to come.
 	rowTimeout time.Duration
@@ -78,6 +81,7 @@ func (w *Wire) received(p []byte) {
 		if complete {
 			w.completed++
 			w.tag = commandTag(w.text)
+			w.altered = w.altered || changesDefinition(w.text)
 			w.text = w.text[:0]
 		}
 	}
@@ -91,6 +95,12 @@ func commandTag(body []byte) string {
 		return "ROLLBACK"
 	}
 	return ""
+}
+
+// changesDefinition tells whether a command may change what others return.
+// CREATE is not among them: temporary tables are too common in it.
+func changesDefinition(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP "))
 }
 
 // wrap puts the evidence between pgx and the connection. build is the user's
