@@ -19,12 +19,12 @@ func planned(t *testing.T, parameters string) *sql.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	mustExec(t, db, "create table thing (id int, name text)")
-	mustExec(t, db, "insert into thing values ($1, 'old')", 1)
+	mustRun(t, db, "create table thing (id int, name text)")
+	mustRun(t, db, "insert into thing values ($1, 'old')", 1)
 	return db
 }
 
-func mustExec(t *testing.T, on interface {
+func mustRun(t *testing.T, on interface {
 	Exec(query string, args ...any) (sql.Result, error)
 }, query string, args ...any,
 ) {
@@ -75,11 +75,11 @@ func TestStatementSurvivesAnAlteredTable(t *testing.T) {
 			db := planned(t, "&default_query_exec_mode="+mode)
 			query := func(args ...any) (*sql.Rows, error) { return db.Query(everyColumn, args...) }
 			wantColumns(t, 2, query)
-			mustExec(t, db, "alter table thing add more int")
+			mustRun(t, db, "alter table thing add more int")
 			wantColumns(t, 3, query)
-			mustExec(t, db, everyColumn, 1)
-			mustExec(t, db, "alter table thing drop more")
-			mustExec(t, db, everyColumn, 1)
+			mustRun(t, db, everyColumn, 1)
+			mustRun(t, db, "alter table thing drop more")
+			mustRun(t, db, everyColumn, 1)
 			wantColumns(t, 2, query)
 		})
 	}
@@ -94,9 +94,9 @@ func TestPreparedStatementSurvivesAnAlteredTable(t *testing.T) {
 	}
 	defer stmt.Close()
 	wantColumns(t, 2, stmt.Query)
-	mustExec(t, db, "alter table thing add more int")
+	mustRun(t, db, "alter table thing add more int")
 	wantColumns(t, 3, stmt.Query)
-	mustExec(t, db, "alter table thing drop more")
+	mustRun(t, db, "alter table thing drop more")
 	if _, err := stmt.Exec(1); err != nil {
 		t.Error(err)
 	}
@@ -111,7 +111,7 @@ func TestTextSurvivesAlthoughItIsPreparedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stmt.Close()
-	mustExec(t, db, "alter table thing add more int")
+	mustRun(t, db, "alter table thing add more int")
 	wantColumns(t, 3, func(args ...any) (*sql.Rows, error) { return db.Query(everyColumn, args...) })
 	wantColumns(t, 3, stmt.Query)
 }
@@ -127,7 +127,7 @@ func TestStatementSurvivesDeallocateAll(t *testing.T) {
 	for range 2 {
 		wantColumns(t, 2, stmt.Query)
 		wantColumns(t, 2, func(args ...any) (*sql.Rows, error) { return db.Query(everyColumn, args...) })
-		mustExec(t, db, "deallocate all")
+		mustRun(t, db, "deallocate all")
 	}
 }
 
@@ -153,7 +153,7 @@ func TestTransactionReadsATableThatItHasAltered(t *testing.T) {
 				query := func(args ...any) (*sql.Rows, error) { return tx.Query(everyColumn, args...) }
 				wantColumns(t, 2, query)
 				for _, statement := range migration.statements {
-					mustExec(t, tx, statement)
+					mustRun(t, tx, statement)
 				}
 				wantColumns(t, migration.columns, query)
 				if err := tx.Commit(); err != nil {
@@ -172,7 +172,7 @@ func TestRefusalInATransactionIsTheCallers(t *testing.T) {
 	db := planned(t, "")
 	query := func(args ...any) (*sql.Rows, error) { return db.Query(everyColumn, args...) }
 	wantColumns(t, 2, query)
-	mustExec(t, db, "alter table thing add more int")
+	mustRun(t, db, "alter table thing add more int")
 	tx, err := db.Begin()
 	if err != nil {
 		t.Fatal(err)

@@ -126,19 +126,18 @@ func TestCheckRollsBackAndDeallocatesInOneGo(t *testing.T) {
 	wantLook(t, c, 0, pool.Ready)
 }
 
-// TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew fails once, as pgx
-// does, and then no more.
+// TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew has nothing happen to
+// the caller where pgx would have him see an error, once.
 func TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew(t *testing.T) {
 	t.Parallel()
 	const text = "select * from changing where $1 = $1"
 	for name, test := range map[string]struct {
 		change []string
-		code   string
 	}{
-		"a changed type":      {[]string{"alter table changing alter name type varchar(10)"}, "0A000"},
-		"a further column":    {[]string{"alter table changing add further int"}, "0A000"},
-		"everything released": {[]string{"deallocate all"}, "26000"},
-		"everything reset":    {[]string{"discard all"}, "26000"},
+		"a changed type":      {[]string{"alter table changing alter name type varchar(10)"}},
+		"a further column":    {[]string{"alter table changing add further int"}},
+		"everything released": {[]string{"deallocate all"}},
+		"everything reset":    {[]string{"discard all"}},
 	} {
 		for kind, run := range map[string]func(ctx context.Context, c *physical.PG) error{
 			"query": func(ctx context.Context, c *physical.PG) error { _, err := query(ctx, c, text, true, "x"); return err },
@@ -156,11 +155,6 @@ func TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew(t *testing.T) {
 				must(t, run(testContext(t), c))
 				for _, sql := range test.change {
 					must(t, exec(testContext(t), c, sql))
-				}
-				err := run(testContext(t), c)
-				var pgErr *pgconn.PgError
-				if !errors.As(err, &pgErr) || pgErr.Code != test.code {
-					t.Errorf("error = %v, want %s", err, test.code)
 				}
 				must(t, run(testContext(t), c))
 				wantPrepared(t, c, text)
