@@ -24,6 +24,7 @@ func exportedErrors() map[string]error {
 		"pgpool.ErrQueueFull":      pgpool.ErrQueueFull,
 		"pgpool.ErrQueueTimeout":   pgpool.ErrQueueTimeout,
 		"pgpool.ErrClosed":         pgpool.ErrClosed,
+		"pgpool.ErrDraining":       pgpool.ErrDraining,
 		"pgpool.ErrOutcomeUnknown": pgpool.ErrOutcomeUnknown,
 		"pgpool.ErrRolledBack":     pgpool.ErrRolledBack,
 		"pgpool.ErrDidNotRun":      pgpool.ErrDidNotRun,
@@ -36,6 +37,7 @@ func exportedErrors() map[string]error {
 		"limiter.ErrQueueFull":    limiter.ErrQueueFull,
 		"limiter.ErrQueueTimeout": limiter.ErrQueueTimeout,
 		"limiter.ErrClosed":       limiter.ErrClosed,
+		"limiter.ErrDraining":     limiter.ErrDraining,
 		"limiter.QueueError":      &limiter.QueueError{Reason: limiter.ErrQueueTimeout, Cause: foreign},
 
 		"retry.ErrOutcomeUnknown": retry.ErrOutcomeUnknown,

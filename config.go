@@ -46,6 +46,19 @@ type Config struct {
 	// Of several addresses each gets its share. Key pool_connect_timeout.
 	// Default 10s.
 	ConnectTimeout time.Duration
+	// StatementTimeout bounds what the server may take for a statement: from the
+	// first byte that is sent until the first row or the command tag, and again
+	// for each further row that is waited for. Time in the queue and in the
+	// application does not count. Key pool_statement_timeout. Default 0: off.
+	StatementTimeout time.Duration
+	// TxTimeout bounds a transaction, from BEGIN on. Then the statement that
+	// runs is cancelled, or the idle transaction rolled back, and its connection
+	// goes back. Key pool_tx_timeout. Default 0: off.
+	TxTimeout time.Duration
+	// CancelGrace is how long the server may take to answer a cancel request,
+	// after the end of the caller's context or of a limit. A connection that
+	// answers is kept. Key pool_cancel_grace. Default 1s.
+	CancelGrace time.Duration
 	// PingTimeout bounds a Ping, its wait for a connection included. Key
 	// pool_ping_timeout. Default 5s.
 	PingTimeout time.Duration
@@ -56,6 +69,11 @@ type Config struct {
 	// are out, before their sockets are closed. Key pool_close_timeout.
 	// Default 5s.
 	CloseTimeout time.Duration
+
+	// LeakThreshold is how long a connection may be held before it is reported
+	// as a leak, once, with the stack that took it: to the logger, to
+	// WithLeakHandler, and in Stats. Key pool_leak_threshold. Default 0: off.
+	LeakThreshold time.Duration
 
 	// MaxConnLifetime is the age at which a connection is closed when it is
 	// idle. Key pool_max_conn_lifetime. Default 1h.
@@ -94,6 +112,7 @@ func DefaultConfig() *Config {
 		QueueTimeout:      30 * time.Second,
 		ConnectTimeout:    10 * time.Second,
 		PingTimeout:       5 * time.Second,
+		CancelGrace:       time.Second,
 		CommitGrace:       5 * time.Second,
 		CloseTimeout:      5 * time.Second,
 		MaxConnLifetime:   time.Hour,

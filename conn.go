@@ -83,15 +83,8 @@ func (c *conn) Conn() *pgx.Conn {
 	return pgxConn
 }
 
-// raw binds and hands out the connection; whoever has it may change its state.
-func (c *conn) raw(ctx context.Context) (*pgx.Conn, error) {
-	backend, err := c.session.bind(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.session.used = true
-	return backend.PGX(), nil
-}
+// raw is Conn with a context and an error.
+func (c *conn) raw(ctx context.Context) (*pgx.Conn, error) { return c.session.raw(ctx) }
 
 // Ping implements driver.Pinger.
 func (c *conn) Ping(ctx context.Context) error { return c.inner.Ping(ctx) }

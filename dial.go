@@ -21,6 +21,9 @@ func (p *sharedPool) dial(ctx context.Context, dial dialFunc) (physical.Backend,
 	if err == nil && target.conn == nil {
 		err = errors.New("pgpool: a middleware answered a connect without connecting")
 	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = &LimitError{Limit: "connect", Setting: "pool_connect_timeout", After: p.config.ConnectTimeout, Cause: err}
+	}
 	err = withoutBadConn(err)
 	if panicked := finish(op, middleware.End{Err: err}); err == nil {
 		err = panicked
@@ -71,6 +74,7 @@ func pgDial(config *Config, opts *options) dialFunc {
 		AfterConnect:   opts.runAfterConnect(),
 		SearchPath:     config.source.searchPath,
 		ConnectTimeout: config.ConnectTimeout,
+		CancelGrace:    config.CancelGrace,
 		MaxPrepared:    config.MaxPrepared,
 	}
 	return func(ctx context.Context, texts *physical.Texts) (physical.Backend, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgpool-go/pgpool/internal/physical"
 	"github.com/pgpool-go/pgpool/limiter"
+	"github.com/pgpool-go/pgpool/middleware"
 	"github.com/pgpool-go/pgpool/retry"
 )
 
@@ -17,6 +18,8 @@ var (
 	// ErrQueueTimeout matches a [QueueError] of a caller that waited for
 	// pool_queue_timeout (a Ping: for pool_ping_timeout).
 	ErrQueueTimeout = limiter.ErrQueueTimeout
+	// ErrDraining is the error of new work on a pool that [Drain] was called for.
+	ErrDraining = limiter.ErrDraining
 	// ErrClosed is the error of every operation on a closed pool.
 	ErrClosed = limiter.ErrClosed
 )
@@ -41,6 +44,13 @@ var (
 // answer was complete. Errors that the server sent come back as the
 // *pgconn.PgError that they are.
 type LostError = retry.LostError
+
+// LimitError is the error of an operation that a limit in time has ended:
+// pool_connect_timeout, pool_statement_timeout or pool_tx_timeout. It matches
+// context.DeadlineExceeded. A statement that the server cancelled was rolled
+// back; if the server did not answer, the error matches [ErrOutcomeUnknown],
+// too, or inside a transaction [ErrRolledBack].
+type LimitError = middleware.LimitError
 
 // ErrConnBusy is the error of a statement on a transaction or a sql.Conn whose
 // rows are still open. It did not run, and the connection stays usable.

@@ -2,10 +2,12 @@ package pgpool
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgpool-go/pgpool/middleware"
+	"github.com/pgpool-go/pgpool/stats"
 )
 
 // Option sets something that a connection string cannot carry. Options of the
@@ -17,6 +19,8 @@ type options struct {
 	beforeConnect []func(context.Context, *pgx.ConnConfig) error
 	afterConnect  []func(context.Context, *pgx.Conn) error
 	config        *Config
+	logger        *slog.Logger
+	onLeak        []func(stats.Leak)
 }
 
 func newOptions(opts []Option) options {
@@ -55,6 +59,27 @@ func WithAfterConnect(hook func(context.Context, *pgx.Conn) error) Option {
 	return func(o *options) {
 		if hook != nil {
 			o.afterConnect = append(o.afterConnect, hook)
+		}
+	}
+}
+
+// WithLogger sets the logger for what the pool itself has to say, instead of
+// slog.Default. Nil is ignored.
+func WithLogger(logger *slog.Logger) Option {
+	return func(o *options) {
+		if logger != nil {
+			o.logger = logger
+		}
+	}
+}
+
+// WithLeakHandler has f called, once for each, for connections that are held
+// longer than pool_leak_threshold, on a goroutine of the pool. It must not
+// block.
+func WithLeakHandler(f func(stats.Leak)) Option {
+	return func(o *options) {
+		if f != nil {
+			o.onLeak = append(o.onLeak, f)
 		}
 	}
 }

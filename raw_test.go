@@ -123,17 +123,20 @@ func TestRawOnAConnectionOfAnotherDriverIsAnError(t *testing.T) {
 
 func TestPanicInsideRawIsTheCallersAndNothingLeaks(t *testing.T) {
 	t.Parallel()
-	ctx := testContext(t)
 	for name, panics := range map[string]struct {
-		f    func(*pgx.Conn)
+		f    func(context.Context, *pgx.Conn)
 		kept bool
 	}{
-		"idle":             {func(*pgx.Conn) { panic("on purpose") }, true},
-		"in a transaction": {func(c *pgx.Conn) { c.Begin(ctx); panic("on purpose") }, true},
-		"with rows open":   {func(c *pgx.Conn) { c.Query(ctx, "select generate_series(1, 1000)"); panic("on purpose") }, false},
+		"idle":             {func(context.Context, *pgx.Conn) { panic("on purpose") }, true},
+		"in a transaction": {func(ctx context.Context, c *pgx.Conn) { c.Begin(ctx); panic("on purpose") }, true},
+		"with rows open": {func(ctx context.Context, c *pgx.Conn) {
+			c.Query(ctx, "select generate_series(1, 1000)")
+			panic("on purpose")
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			ctx := testContext(t)
 			db := openPool(t, pgtest.DSN(t), func(c *pgpool.Config) { c.MaxConns = 1 })
 			conn := take(t, db)
 			pid := backend(t, conn)
@@ -143,7 +146,7 @@ func TestPanicInsideRawIsTheCallersAndNothingLeaks(t *testing.T) {
 						t.Errorf("recovered %v", r)
 					}
 				}()
-				_ = pgpool.Raw(ctx, conn, func(c *pgx.Conn) error { panics.f(c); return nil })
+				_ = pgpool.Raw(ctx, conn, func(c *pgx.Conn) error { panics.f(ctx, c); return nil })
 			}()
 			if err := conn.PingContext(ctx); !errors.Is(err, sql.ErrConnDone) {
 				t.Errorf("the sql.Conn afterwards: %v", err) // as with every driver

@@ -18,8 +18,10 @@ import (
 // that database/sql assumes for those that the wrapped rows lack.
 type rows struct {
 	inner   driver.Rows
-	backend physical.Backend // nil for rows that are not a session's
-	ctx     context.Context  // the query's
+	backend physical.Backend  // nil for rows that are not a session's
+	running physical.Finisher // the query on backend
+	session *session          // nil unless a limit may take the connection away
+	ctx     context.Context   // the query's
 	sql     string
 	op      *middleware.Op // nil until the chain has returned
 
@@ -52,7 +54,28 @@ func ownRows(ctx context.Context, op *middleware.Op) *rows {
 func (r *rows) Columns() []string { return r.inner.Columns() }
 
 // Next implements driver.Rows.
-func (r *rows) Next(dest []driver.Value) error { return r.advanced(r.inner.Next(dest)) }
+func (r *rows) Next(dest []driver.Value) error {
+	if err := r.enter(); err != nil {
+		return err
+	}
+	err := r.advanced(r.inner.Next(dest))
+	r.leave()
+	return err
+}
+
+// enter makes sure that the connection is still there for the rows.
+func (r *rows) enter() error {
+	if r.session == nil {
+		return nil
+	}
+	return r.session.enterRows()
+}
+
+func (r *rows) leave() {
+	if r.session != nil {
+		r.session.leave()
+	}
+}
 
 // advanced takes note of a step to the next row.
 func (r *rows) advanced(err error) error {
@@ -85,8 +108,10 @@ func (r *rows) Close() error {
 		return r.err
 	}
 	r.closed = true
-	if err := r.inner.Close(); err != nil && r.err == nil {
-		_ = r.fail(err)
+	if err := r.enter(); err != nil { // the connection has gone back
+		r.err = err
+	} else {
+		r.closeInner()
 	}
 	if r.op != nil {
 		if panicked := finish(r.op, middleware.End{Rows: r.count, Err: r.err}); r.err == nil {
@@ -94,6 +119,16 @@ func (r *rows) Close() error {
 		}
 	}
 	return r.err
+}
+
+func (r *rows) closeInner() {
+	defer r.leave()
+	if err := r.inner.Close(); err != nil && r.err == nil {
+		_ = r.fail(err)
+	}
+	if r.running != nil {
+		r.running.Finish()
+	}
 }
 
 // optional finds an optional interface of rows, also behind wrappers.

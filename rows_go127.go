@@ -20,7 +20,12 @@ var _ driver.RowsColumnScanner = scanningRows{}
 
 // NextRow implements driver.RowsColumnScanner.
 func (r scanningRows) NextRow() error {
-	return r.advanced(r.inner.(driver.RowsColumnScanner).NextRow())
+	if err := r.enter(); err != nil {
+		return err
+	}
+	err := r.advanced(r.inner.(driver.RowsColumnScanner).NextRow())
+	r.leave()
+	return err
 }
 
 // ScanColumn implements driver.RowsColumnScanner.

@@ -3,6 +3,7 @@ package pgpool
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type sharedPool struct {
 	pool    *pool.Pool
 	texts   *physical.Texts
 	handler middleware.Handler
+	leaks   *leakFinder // nil: off
 	// passesAll: arguments need no check, because pgx encodes them itself.
 	passesAll bool
 	// checker judges the arguments for another driver.
@@ -44,7 +46,8 @@ func newSharedPool(config *Config, opts *options, dial dialFunc) (*sharedPool, e
 		name:    poolName(config),
 		config:  config,
 		texts:   physical.NewTexts(),
-		handler: middleware.Chain(middleware.Serve, opts.middlewares...),
+		handler: chain(config, opts),
+		leaks:   newLeakFinder(config.LeakThreshold, opts),
 		holds:   1,
 
 		passesAll: config.Conn != nil || config.source.registered != "",
@@ -68,6 +71,12 @@ func newSharedPool(config *Config, opts *options, dial dialFunc) (*sharedPool, e
 		CleanTimeout:      cleanTimeout,
 	})
 	return p, err
+}
+
+// chain puts the built-in middleware inside the user's.
+func chain(config *Config, opts *options) middleware.Handler {
+	limits := middleware.Timeout(config.StatementTimeout, config.TxTimeout)
+	return middleware.Chain(middleware.Serve, append(slices.Clip(opts.middlewares), limits)...)
 }
 
 // poolName is the configured name, else the one that OpenTelemetry's database

@@ -23,6 +23,7 @@ func Stats(db *sql.DB) (PoolStats, error) {
 	}
 	s := PoolStats{Name: shared.name, Database: db.Stats()}
 	shared.pool.Stats(&s)
+	shared.leaks.stats(&s)
 	if s.Database.MaxOpenConnections > 0 {
 		s.Warnings = append(s.Warnings,
 			"SetMaxOpenConns puts database/sql's queue, which wakes waiters in random order, in front of the pool's; remove it and set pool_max_conns")

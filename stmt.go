@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"sync/atomic"
+
+	"github.com/pgpool-go/pgpool/internal/physical"
 )
 
 // stmt is the prepared statement that database/sql holds. Its calls go through
@@ -103,11 +105,11 @@ func (s *statement) CheckNamedValue(value *driver.NamedValue) error {
 }
 
 func (s *statement) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.session.exec(ctx, s.text, args, true)
+	return s.session.exec(ctx, physical.Statement{SQL: s.text, Args: args, Prepared: true})
 }
 
 func (s *statement) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.session.query(ctx, s.text, args, true)
+	return s.session.query(ctx, physical.Statement{SQL: s.text, Args: args, Prepared: true})
 }
 
 func (s *statement) Exec(args []driver.Value) (driver.Result, error) {

@@ -24,6 +24,10 @@ var ErrQueueTimeout = errors.New("pgpool: queue timeout")
 // happened. Nothing of it ran, and trying again cannot help.
 var ErrClosed = errors.New("pgpool: pool closed")
 
+// ErrDraining is the error of a call that came after Drain or was waiting when
+// it happened. Nothing of it ran; another instance of the service may take it.
+var ErrDraining = errors.New("pgpool: draining, no new work is accepted")
+
 // QueueError is the error of a call that got no slot. It tells why, and the
 // numbers at that moment. It matches its Reason and its Cause, with one
 // exception: it matches context.Canceled and context.DeadlineExceeded only if

@@ -51,7 +51,8 @@ type Limiter struct {
 	mu     sync.Mutex // guards everything below
 	limit  int
 	inUse  int
-	closed bool
+	closed error         // what callers get since Close or Drain, nil before
+	empty  chan struct{} // closed when a closed limiter has no permit out; nil before
 	queue  queue
 	timer  *time.Timer // runs expire; nil until the first wait with a time limit
 	armed  bool        // whether timer is running, or its expire on the way to mu
@@ -139,20 +140,6 @@ func (l *Limiter) Limit() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.limit
-}
-
-// Close ends the wait of every waiter with [ErrClosed], and every later Acquire
-// gets that error at once. Permits that are out stay valid and are released as
-// usual; Close does not wait for them. Calls after the first do nothing.
-func (l *Limiter) Close() {
-	l.mu.Lock()
-	l.closed = true
-	if l.timer != nil {
-		l.timer.Stop()
-	}
-	woken := l.dismiss()
-	l.mu.Unlock()
-	woken.wake()
 }
 
 // now returns the time since the epoch.

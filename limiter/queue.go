@@ -34,9 +34,10 @@ func (l *Limiter) enter(ctx context.Context, front bool, wait time.Duration) (*w
 	reason := ctx.Err() // before the lock: a context may be anybody's code
 	l.mu.Lock()
 	switch {
-	case l.closed:
+	case l.closed != nil:
+		reason = l.closed
 		l.mu.Unlock()
-		return nil, ErrClosed
+		return nil, reason
 	case reason != nil:
 		l.totals.Cancellations++
 	case l.inUse < l.limit:
@@ -102,7 +103,7 @@ func (l *Limiter) await(ctx context.Context, w *waiter, expired <-chan time.Time
 	case timedOut:
 		return Permit{}, out.numbers.refusal(ctx, ErrQueueTimeout, out.clock)
 	default:
-		return Permit{}, ErrClosed
+		return Permit{}, l.refused()
 	}
 }
 
@@ -129,6 +130,7 @@ func (l *Limiter) passOn() QueueError {
 	numbers := l.numbers()
 	l.totals.Cancellations++
 	l.inUse--
+	l.reportEmpty()
 	woken := l.handOver()
 	l.mu.Unlock()
 	woken.wake()
@@ -143,6 +145,7 @@ func (l *Limiter) giveBack() {
 		panic("pgpool: limiter: Release of a permit that was released before")
 	}
 	l.inUse--
+	l.reportEmpty()
 	woken := l.handOver()
 	l.mu.Unlock()
 	woken.wake()

@@ -10,7 +10,7 @@ const (
 	granted
 	timedOut
 	cancelled
-	dismissed // by Close
+	dismissed // by Close or Drain
 )
 
 // waiter is one caller in the queue. It is kept to 48 bytes, and its channel

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"database/sql/driver"
+	"time"
 )
 
 // Op is one database operation on its way through the chain. It belongs to one
@@ -30,6 +31,14 @@ type Op struct {
 	// InTx says that the operation runs inside a transaction which was begun
 	// through BeginTx. It is true for Commit and Rollback.
 	InTx bool
+	// Timeout is how long the server may take: for a Begin, a Prepare, an Exec
+	// or a Query from the first byte that is sent until the first row or the
+	// command tag has come, and again for each row that is waited for. 0 is no
+	// limit. Time in the queue and in the application does not count.
+	Timeout time.Duration
+	// TxTimeout is how long the transaction that a Begin starts may take. 0 is
+	// no limit.
+	TxTimeout time.Duration
 	// Attempt counts from 1. A middleware that calls next again raises it.
 	Attempt int
 

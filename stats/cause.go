@@ -9,7 +9,8 @@ const (
 	Lost Cause = "lost"
 	// FoundDead: the server had closed the connection while it was idle.
 	FoundDead Cause = "found_dead"
-	// Cancelled: the caller's context ended while a statement ran.
+	// Cancelled: the caller's context or a limit ended while a statement ran,
+	// and the server did not answer the cancel in time.
 	Cancelled Cause = "cancelled"
 	// Fatal: the server ended the session with a FATAL error.
 	Fatal Cause = "fatal"
@@ -27,6 +28,8 @@ const (
 	IdleTime Cause = "idle_time"
 	// Surplus: the cap was lowered below the number of open connections.
 	Surplus Cause = "surplus"
+	// Reset: every connection was to be replaced.
+	Reset Cause = "reset"
 	// Closed: the pool was closed.
 	Closed Cause = "closed"
 )

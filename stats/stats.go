@@ -52,6 +52,11 @@ type Stats struct {
 	// Closed counts closed connections by cause. It is never nil.
 	Closed map[Cause]uint64 `json:"closed"`
 
+	// Leaks counts connections that were held longer than pool_leak_threshold,
+	// Leaked lists those that still are.
+	Leaks  uint64 `json:"leaks"`
+	Leaked []Leak `json:"leaked,omitempty"`
+
 	// Database is what the *sql.DB counts. Its connections are virtual: they
 	// hold no physical connection while they are idle.
 	Database sql.DBStats `json:"database"`

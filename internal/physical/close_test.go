@@ -26,7 +26,7 @@ func TestCloseReturnsWhenTheServerHasLetGo(t *testing.T) {
 	for name, state := range map[string]func(t *testing.T, c *physical.PG){
 		"idle": func(*testing.T, *physical.PG) {},
 		"in a transaction": func(t *testing.T, c *physical.PG) {
-			must(t, c.Begin(testContext(t), driver.TxOptions{}))
+			must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 		},
 		"in a large result": func(t *testing.T, c *physical.PG) {
 			_, err := c.PGX().Query(t.Context(), "select repeat('x', 1000) from generate_series(1, 10000000)")

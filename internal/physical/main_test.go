@@ -46,6 +46,7 @@ func dialer(t *testing.T, dsn string) *physical.PGDialer {
 		Config:         parse(t, dsn),
 		Resolve:        func(context.Context) (*pgx.ConnConfig, error) { return pgx.ParseConfig(dsn) },
 		ConnectTimeout: within,
+		CancelGrace:    200 * time.Millisecond,
 		MaxPrepared:    10,
 	}
 }
@@ -88,17 +89,18 @@ func ask[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 
 // exec runs a statement and returns its error as a session does.
 func exec(ctx context.Context, c physical.Backend, sql string, args ...any) error {
-	_, err := c.Exec(ctx, sql, named(args), false)
+	_, err := c.Exec(ctx, physical.Statement{SQL: sql, Args: named(args)})
 	return c.Fault(ctx, sql, err)
 }
 
 // query runs a query, reads all of its rows and returns their number and the
 // error as a session does.
 func query(ctx context.Context, c physical.Backend, sql string, prepared bool, args ...any) (int, error) {
-	rows, err := c.Query(ctx, sql, named(args), prepared)
+	rows, running, err := c.Query(ctx, physical.Statement{SQL: sql, Args: named(args), Prepared: prepared})
 	if err != nil {
 		return 0, c.Fault(ctx, sql, err)
 	}
+	defer running.Finish()
 	defer rows.Close()
 	n := 0
 	for values := make([]driver.Value, len(rows.Columns())); ; n++ {

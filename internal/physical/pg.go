@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,12 +22,17 @@ import (
 
 // PG is a connection to PostgreSQL through pgx.
 type PG struct {
-	std      *stdlib.Conn
-	conn     *pgx.Conn
-	pgc      *pgconn.PgConn
-	wire     *Wire
-	socket   *socket
-	prepared prepared
+	std       *stdlib.Conn
+	conn      *pgx.Conn
+	pgc       *pgconn.PgConn
+	wire      *Wire
+	socket    *socket
+	prepared  prepared
+	interrupt *interrupter
+	// lateCancels: the server's cancels may hit a later statement, so that a
+	// connection is not kept after one.
+	lateCancels bool
+	caches      bool // pgx keeps plans or descriptions, unless told otherwise
 
 	tx   pgx.Tx // begun through Begin and not ended
 	inTx bool   // the operation at hand began inside a transaction
@@ -39,18 +45,29 @@ var _ Backend = (*PG)(nil)
 
 func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 	conn := std.Conn()
+	config := conn.Config()
 	return &PG{
-		std:      std,
-		conn:     conn,
-		pgc:      conn.PgConn(),
-		wire:     wire,
-		socket:   newSocket(conn.PgConn().Conn()),
-		prepared: newPrepared(texts, maxPrepared),
+		std:       std,
+		conn:      conn,
+		pgc:       conn.PgConn(),
+		wire:      wire,
+		socket:    newSocket(conn.PgConn().Conn()),
+		prepared:  newPrepared(texts, maxPrepared),
+		interrupt: wire.interrupt,
+		// Supavisor passes cancels on asynchronously.
+		lateCancels: strings.HasSuffix(config.Host, ".pooler.supabase.com"),
+		caches:      keepsPlans(config.DefaultQueryExecMode),
 	}
 }
 
-// PGX returns the connection as pgx knows it.
-func (c *PG) PGX() *pgx.Conn { return c.conn }
+// Raw implements Backend.
+func (c *PG) Raw(ctx context.Context) (*pgx.Conn, error) {
+	if err := c.settle(ctx); err != nil {
+		return nil, c.Fault(ctx, "", err)
+	}
+	c.interrupt.beginRaw()
+	return c.conn, nil
+}
 
 // Checker accepts every argument: pgx encodes them itself.
 func (c *PG) Checker() driver.NamedValueChecker { return c.std }
@@ -111,7 +128,9 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, c.cause
 	case c.pgc.IsBusy():
 		return pool.Dead, stats.Busy
-	case c.pgc.TxStatus() != 'I', len(c.prepared.dead()) > 0:
+	case c.interrupt.unsettled() && c.lateCancels:
+		return pool.Dead, stats.Cancelled
+	case c.interrupt.unsettled(), c.pgc.TxStatus() != 'I', len(c.prepared.dead()) > 0:
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -121,7 +140,12 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 // Check implements pool.Physical: it rolls an open transaction back, takes in
 // what has arrived, and deallocates statements that nobody refers to.
 func (c *PG) Check(ctx context.Context) error {
-	answered := false
+	answered := c.interrupt.unsettled()
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.interrupt.begin(false)
+	defer c.interrupt.end()
 	if c.pgc.TxStatus() != 'I' {
 		if _, err := c.conn.Exec(ctx, "rollback"); err != nil {
 			return err
@@ -137,8 +161,11 @@ func (c *PG) Check(ctx context.Context) error {
 
 // Ping implements pool.Physical.
 func (c *PG) Ping(ctx context.Context) error {
-	c.start()
-	err := c.conn.Ping(ctx)
+	err := c.start(ctx, 0)
+	if err == nil {
+		err = c.conn.Ping(ctx)
+	}
+	c.interrupt.end()
 	switch {
 	case err == nil:
 		return nil
@@ -163,6 +190,8 @@ func (c *PG) Close(ctx context.Context) {
 	case <-ctx.Done():
 		c.Kill()
 	}
+	_ = c.interrupt.arrived(ctx)
+	c.interrupt.stop()
 }
 
 func (c *PG) terminate(ctx context.Context) {
@@ -178,6 +207,7 @@ func (c *PG) terminate(ctx context.Context) {
 
 // Kill implements pool.Physical. It goes below TLS, whose own Close writes.
 func (c *PG) Kill() {
+	c.interrupt.stop()
 	conn := c.pgc.Conn()
 	if wrapper, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = wrapper.NetConn()
@@ -185,8 +215,46 @@ func (c *PG) Kill() {
 	_ = conn.Close()
 }
 
-// start begins the evidence for an operation.
-func (c *PG) start() {
+// Interrupt implements Backend.
+func (c *PG) Interrupt(reason error) { c.interrupt.Interrupt(reason) }
+
+// start begins an operation: its evidence and its limit.
+func (c *PG) start(ctx context.Context, timeout time.Duration) error {
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.interrupt.begin(false)
+	c.interrupt.arm(timeout)
+	return nil
+}
+
+// settle makes sure that no cancel request of the operation before is still on
+// its way: it waits for the signal to be sent, and for one round trip, in which
+// a signal that comes late ends nothing that matters.
+func (c *PG) settle(ctx context.Context) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
+	c.wire.altered = c.wire.altered && c.inTx
+	if !c.interrupt.unsettled() {
+		return nil
+	}
+	if err := c.interrupt.arrived(ctx); err != nil {
+		return err
+	}
+	c.interrupt.begin(false)
+	err := c.conn.Ping(ctx)
+	if isCancelled(err) {
+		err = c.conn.Ping(ctx)
+	}
+	if c.interrupt.end() == nil && err == nil {
+		c.interrupt.settled()
+	}
+	c.wire.start() // the round trip says nothing of the operation to come
+	return err
+}
+
+// isCancelled tells whether the server has ended a statement on request.
+func isCancelled(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "57014"
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -38,6 +39,9 @@ type PGDialer struct {
 	SearchPath string
 	// ConnectTimeout is what one dial may take; 0 for no limit.
 	ConnectTimeout time.Duration
+	// CancelGrace is how long the server may take to answer a cancel request; 0
+	// for as long as it takes.
+	CancelGrace time.Duration
 	// MaxPrepared is the most prepared statements of a connection.
 	MaxPrepared int
 
@@ -106,6 +110,10 @@ func (d *PGDialer) open(ctx context.Context, config *pgx.ConnConfig, texts *Text
 		build = func(r io.Reader, w io.Writer) *pgproto3.Frontend { return pgproto3.NewFrontend(r, w) }
 	}
 	config.BuildFrontend = wire.wrap(build)
+	config.BuildContextWatcherHandler = func(pgc *pgconn.PgConn) ctxwatch.Handler {
+		wire.interrupt = newInterrupter(pgc, d.CancelGrace)
+		return wire.interrupt
+	}
 
 	conn, err := stdlib.GetConnector(*config).Connect(ctx)
 	// The application may dial with a copy of the connection's configuration.

@@ -52,9 +52,9 @@ func (c *PG) fault(ctx context.Context, err error, outcome retry.Outcome) error 
 		if pgErr.Routine != "" && c.wire.completed == 0 || !c.wire.executable {
 			return err
 		}
-	case ctx.Err() != nil:
+	case c.interrupt.why() != nil:
 		c.cause = stats.Cancelled
-		c.lost = ContextError(ctx)
+		c.lost = c.interrupt.why()
 		if outcome == retry.DidNotRun {
 			return c.lost
 		}
@@ -69,6 +69,8 @@ func (c *PG) fault(ctx context.Context, err error, outcome retry.Outcome) error 
 func (c *PG) refusal(ctx context.Context, err error) error {
 	var pgErr *pgconn.PgError
 	switch {
+	case isCancelled(err) && c.interrupt.why() != nil:
+		return c.interrupt.why() // the server has cancelled it because we said so
 	case errors.As(err, &pgErr):
 		return err
 	case ctx.Err() != nil && !c.wire.executable:

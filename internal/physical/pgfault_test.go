@@ -140,7 +140,7 @@ func TestLostConnectionIsReportedByWhatTheWireShows(t *testing.T) {
 				}
 				c := connect(t, dsn)
 				if test.tx != "" {
-					must(t, c.Begin(testContext(t), driver.TxOptions{}))
+					must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 				}
 				wantError(t, run(testContext(t), c), test.outcome, test.with)
 				if c.Usable() == nil || !c.Lost() {
@@ -191,7 +191,7 @@ func TestLostPrepareDidNotRun(t *testing.T) {
 		{says(pooler), nil, itself},
 	} {
 		c := connect(t, hangUp(t, test.last))
-		_, err := c.Prepare(testContext(t), "insert")
+		_, err := c.Prepare(testContext(t), physical.Statement{SQL: "insert"})
 		wantError(t, c.Fault(testContext(t), "insert", err), test.outcome, test.with)
 	}
 }
@@ -231,7 +231,7 @@ func TestWhatCannotBeSentDidNotRun(t *testing.T) {
 		for tx, outcome := range map[bool]error{false: didNotRun, true: rolledBack} {
 			c := connect(t, dsn)
 			if tx {
-				must(t, c.Begin(testContext(t), driver.TxOptions{}))
+				must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 			}
 			c.Kill()
 			err := run(testContext(t), c)
@@ -242,7 +242,7 @@ func TestWhatCannotBeSentDidNotRun(t *testing.T) {
 		}
 	}
 	c := connect(t, dsn)
-	must(t, c.Begin(testContext(t), driver.TxOptions{}))
+	must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 	c.Kill()
 	wantOutcome(t, c.Commit(testContext(t)), rolledBack)
 }

@@ -3,78 +3,92 @@ package physical
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Exec implements Backend.
-func (c *PG) Exec(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Result, error) {
-	c.start()
-	if prepared {
-		if err := c.ensure(ctx, sql); err != nil {
-			return nil, err
-		}
+func (c *PG) Exec(ctx context.Context, statement Statement) (driver.Result, error) {
+	if err := c.start(ctx, statement.Timeout); err != nil {
+		return nil, err
 	}
-	result, err := c.std.ExecContext(ctx, sql, args)
+	defer c.interrupt.end()
+	result, err := c.exec(ctx, statement)
+	if c.outdated(err) {
+		return c.exec(ctx, statement)
+	}
+	return result, err
+}
+
+func (c *PG) exec(ctx context.Context, statement Statement) (driver.Result, error) {
+	if err := c.ensure(ctx, statement); err != nil {
+		return nil, err
+	}
+	result, err := c.std.ExecContext(ctx, statement.SQL, statement.Args)
 	if err != nil {
-		c.forgetStale(sql, prepared, err)
+		c.forgetStale(statement, err)
 		return nil, err
 	}
 	return result, nil
 }
 
 // Query implements Backend.
-func (c *PG) Query(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Rows, error) {
-	c.start()
-	if prepared {
-		if err := c.ensure(ctx, sql); err != nil {
-			return nil, err
-		}
+func (c *PG) Query(ctx context.Context, statement Statement) (driver.Rows, Finisher, error) {
+	if err := c.start(ctx, statement.Timeout); err != nil {
+		return nil, nil, err
 	}
-	rows, err := c.std.QueryContext(ctx, sql, args)
+	rows, err := c.query(ctx, statement)
+	if c.outdated(err) {
+		rows, err = c.query(ctx, statement)
+	}
+	c.interrupt.disarm()
 	if err != nil {
-		c.forgetStale(sql, prepared, err)
+		c.interrupt.end()
+		return nil, nil, err
+	}
+	c.wire.rowTimeout = statement.Timeout
+	return rows, c, nil
+}
+
+func (c *PG) query(ctx context.Context, statement Statement) (driver.Rows, error) {
+	if err := c.ensure(ctx, statement); err != nil {
+		return nil, err
+	}
+	rows, err := c.std.QueryContext(ctx, statement.SQL, c.queryArgs(statement))
+	if err != nil {
+		c.forgetStale(statement, err)
 		return nil, err
 	}
 	return rows, nil
 }
 
+// Finish implements Finisher.
+func (c *PG) Finish() { c.interrupt.end() }
+
 // Prepare implements Backend.
-func (c *PG) Prepare(ctx context.Context, text string) (driver.Stmt, error) {
-	c.start()
-	if err := c.ensure(ctx, text); err != nil {
+func (c *PG) Prepare(ctx context.Context, statement Statement) (driver.Stmt, error) {
+	statement.Prepared = true
+	if err := c.start(ctx, statement.Timeout); err != nil {
 		return nil, err
 	}
-	return c.prepared.get(text), nil
+	defer c.interrupt.end()
+	if err := c.ensure(ctx, statement); err != nil {
+		return nil, err
+	}
+	return c.prepared.get(statement.SQL), nil
 }
 
-// ensure has text prepared on this connection. pgx finds prepared statements
-// by their text, so running text is all that is left to do.
-func (c *PG) ensure(ctx context.Context, text string) error {
-	if c.prepared.get(text) != nil {
+// ensure has the text of a prepared statement prepared on this connection. pgx
+// finds prepared statements by their text, so running it is all that is left.
+func (c *PG) ensure(ctx context.Context, statement Statement) error {
+	if !statement.Prepared || c.prepared.get(statement.SQL) != nil {
 		return nil
 	}
 	if err := c.prepared.makeRoom(); err != nil {
 		return err
 	}
-	stmt, err := c.std.PrepareContext(ctx, text)
+	stmt, err := c.std.PrepareContext(ctx, statement.SQL)
 	if err != nil {
 		return err
 	}
-	c.prepared.add(text, stmt)
+	c.prepared.add(statement.SQL, stmt)
 	return nil
-}
-
-// forgetStale drops a prepared statement that the server cannot run any more,
-// because a type that it returns has changed or somebody deallocated it: it
-// would fail in the same way for as long as the connection lives.
-func (c *PG) forgetStale(text string, prepared bool, err error) {
-	var pgErr *pgconn.PgError
-	if !prepared || !errors.As(err, &pgErr) || c.conn.IsClosed() {
-		return
-	}
-	if pgErr.Code == "26000" || pgErr.Code == "0A000" && pgErr.Routine == "RevalidateCachedQuery" {
-		_ = c.prepared.forget(text)
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,12 +13,15 @@ import (
 )
 
 // Begin implements Backend. A BEGIN whose answer was lost leaves nothing.
-func (c *PG) Begin(ctx context.Context, opts driver.TxOptions) error {
+func (c *PG) Begin(ctx context.Context, opts driver.TxOptions, timeout time.Duration) error {
 	options, err := txOptions(opts)
 	if err != nil {
 		return err
 	}
-	c.start()
+	if err := c.start(ctx, timeout); err != nil {
+		return c.fault(ctx, err, retry.RolledBack)
+	}
+	defer c.interrupt.end()
 	tx, err := c.conn.BeginTx(ctx, options)
 	if err != nil {
 		return c.fault(ctx, err, retry.RolledBack)
@@ -54,7 +58,11 @@ func txOptions(opts driver.TxOptions) (pgx.TxOptions, error) {
 func (c *PG) Commit(ctx context.Context) error {
 	tx := c.tx
 	c.tx = nil
-	c.start()
+	if err := c.settle(ctx); err != nil {
+		return c.fault(ctx, err, retry.RolledBack)
+	}
+	c.interrupt.begin(true)
+	defer c.interrupt.end()
 	err := tx.Commit(ctx)
 	switch {
 	case err == nil || !c.conn.IsClosed():
@@ -81,8 +89,11 @@ func (c *PG) Rollback(ctx context.Context) error {
 	if c.conn.IsClosed() {
 		return nil
 	}
-	c.start()
-	err := tx.Rollback(ctx)
+	err := c.start(ctx, 0)
+	if err == nil {
+		err = tx.Rollback(ctx)
+	}
+	c.interrupt.end()
 	if err != nil && c.conn.IsClosed() {
 		_ = c.fault(ctx, err, retry.RolledBack)
 		return nil

@@ -26,7 +26,7 @@ func TestLostBeginLeavesNothing(t *testing.T) {
 			c.request()
 			c.send(test.last...)
 		}))
-		wantError(t, c.Begin(testContext(t), driver.TxOptions{}), test.outcome, test.with)
+		wantError(t, c.Begin(testContext(t), driver.TxOptions{}, 0), test.outcome, test.with)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestLostCommitIsReportedByWhatTheServerSaid(t *testing.T) {
 		{says(refusal, ready('I')), nil, itself},
 	} {
 		c := connect(t, hangUp(t, test.last))
-		must(t, c.Begin(testContext(t), driver.TxOptions{}))
+		must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 		err := c.Commit(testContext(t))
 		switch test.with {
 		case "success":
@@ -75,11 +75,11 @@ func TestRollbackOnALostConnectionIsNoError(t *testing.T) {
 		nothing, says(postgres), says(pooler), says(complete("ROLLBACK")), says(complete("ROLLBACK"), ready('I')),
 	} {
 		c := connect(t, hangUp(t, last))
-		must(t, c.Begin(testContext(t), driver.TxOptions{}))
+		must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 		must(t, c.Rollback(testContext(t)))
 	}
 	c := connect(t, hangUp(t, nothing))
-	must(t, c.Begin(testContext(t), driver.TxOptions{}))
+	must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 	wantOutcome(t, exec(testContext(t), c, "insert"), rolledBack)
 	must(t, c.Rollback(testContext(t)))
 }

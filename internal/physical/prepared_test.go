@@ -30,7 +30,7 @@ func wantPrepared(t *testing.T, c *physical.PG, want ...string) {
 
 func prepare(t *testing.T, c physical.Backend, texts *physical.Texts, text string) driver.Stmt {
 	t.Helper()
-	stmt, err := c.Prepare(testContext(t), text)
+	stmt, err := c.Prepare(testContext(t), physical.Statement{SQL: text})
 	must(t, err)
 	texts.Hold(text)
 	return stmt
@@ -50,7 +50,7 @@ func TestConnectionKeepsTheStatementsThatWereUsedLast(t *testing.T) {
 	prepare(t, c, texts, "select 2")
 	wantPrepared(t, c, "select 0", "select 2")
 	// A statement that made room is prepared again where it is used.
-	_, err := c.Exec(testContext(t), "select 1", nil, true)
+	_, err := c.Exec(testContext(t), physical.Statement{SQL: "select 1", Prepared: true})
 	must(t, err)
 	wantPrepared(t, c, "select 1", "select 2")
 }
@@ -72,7 +72,7 @@ func TestTextIsPreparedOnceOnAConnection(t *testing.T) {
 func TestStatementsThatDoNotExistFailToPrepare(t *testing.T) {
 	t.Parallel()
 	c := connect(t, pgtest.DSN(t))
-	_, err := c.Prepare(testContext(t), "select nothing")
+	_, err := c.Prepare(testContext(t), physical.Statement{SQL: "select nothing"})
 	var pgErr *pgconn.PgError
 	if err = c.Fault(testContext(t), "select nothing", err); !errors.As(err, &pgErr) || pgErr.Code != "42703" {
 		t.Errorf("error = %v", err)
@@ -115,7 +115,7 @@ func TestCheckRollsBackAndDeallocatesInOneGo(t *testing.T) {
 	texts := physical.NewTexts()
 	c := open(t, dialer(t, pgtest.DSN(t)), texts)
 	prepare(t, c, texts, "select 1/0")
-	must(t, c.Begin(testContext(t), driver.TxOptions{}))
+	must(t, c.Begin(testContext(t), driver.TxOptions{}, 0))
 	if _, err := query(testContext(t), c, "select 1/0", true); err == nil {
 		t.Error("no error")
 	}
@@ -126,24 +126,23 @@ func TestCheckRollsBackAndDeallocatesInOneGo(t *testing.T) {
 	wantLook(t, c, 0, pool.Ready)
 }
 
-// TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew fails once, as pgx
-// does, and then no more.
+// TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew has nothing happen to
+// the caller where pgx would have him see an error, once.
 func TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew(t *testing.T) {
 	t.Parallel()
 	const text = "select * from changing where $1 = $1"
 	for name, test := range map[string]struct {
 		change []string
-		code   string
 	}{
-		"a changed type":      {[]string{"alter table changing alter name type varchar(10)"}, "0A000"},
-		"a further column":    {[]string{"alter table changing add further int"}, "0A000"},
-		"everything released": {[]string{"deallocate all"}, "26000"},
-		"everything reset":    {[]string{"discard all"}, "26000"},
+		"a changed type":      {[]string{"alter table changing alter name type varchar(10)"}},
+		"a further column":    {[]string{"alter table changing add further int"}},
+		"everything released": {[]string{"deallocate all"}},
+		"everything reset":    {[]string{"discard all"}},
 	} {
 		for kind, run := range map[string]func(ctx context.Context, c *physical.PG) error{
 			"query": func(ctx context.Context, c *physical.PG) error { _, err := query(ctx, c, text, true, "x"); return err },
 			"exec": func(ctx context.Context, c *physical.PG) error {
-				_, err := c.Exec(ctx, text, named([]any{"x"}), true)
+				_, err := c.Exec(ctx, physical.Statement{SQL: text, Args: named([]any{"x"}), Prepared: true})
 				return c.Fault(ctx, text, err)
 			},
 		} {
@@ -156,11 +155,6 @@ func TestStatementThatTheServerCannotRunAnyMoreIsPreparedAnew(t *testing.T) {
 				must(t, run(testContext(t), c))
 				for _, sql := range test.change {
 					must(t, exec(testContext(t), c, sql))
-				}
-				err := run(testContext(t), c)
-				var pgErr *pgconn.PgError
-				if !errors.As(err, &pgErr) || pgErr.Code != test.code {
-					t.Errorf("error = %v, want %s", err, test.code)
 				}
 				must(t, run(testContext(t), c))
 				wantPrepared(t, c, text)

@@ -1,7 +1,9 @@
 package physical
 
 import (
+	"bytes"
 	"io"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -22,6 +24,12 @@ type Wire struct {
 	tag       string // of the newest of them
 	readErr   error
 
+	altered bool // a definition was changed, in this transaction if in one
+
+	// rowTimeout limits each wait for more of a result that has begun to come.
+	rowTimeout time.Duration
+	interrupt  *interrupter
+
 	in   frames
 	text []byte // what has arrived of a CommandComplete's body
 
@@ -36,6 +44,7 @@ const maxTag = 16
 func (w *Wire) start() {
 	w.executable, w.writeErr = !w.heard, nil
 	w.completed, w.tag, w.readErr = 0, "", nil
+	w.rowTimeout = 0
 }
 
 // err returns the I/O error that was seen last, nil if there was none.
@@ -72,6 +81,7 @@ func (w *Wire) received(p []byte) {
 		if complete {
 			w.completed++
 			w.tag = commandTag(w.text)
+			w.altered = w.altered || changesDefinition(w.text)
 			w.text = w.text[:0]
 		}
 	}
@@ -85,6 +95,12 @@ func commandTag(body []byte) string {
 		return "ROLLBACK"
 	}
 	return ""
+}
+
+// changesDefinition tells whether a command may change what others return.
+// CREATE is not among them: temporary tables are too common in it.
+func changesDefinition(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP "))
 }
 
 // wrap puts the evidence between pgx and the connection. build is the user's
@@ -109,6 +125,10 @@ type wireReader struct {
 }
 
 func (r wireReader) Read(p []byte) (int, error) {
+	if r.wire.rowTimeout > 0 {
+		r.wire.interrupt.arm(r.wire.rowTimeout)
+		defer r.wire.interrupt.disarm()
+	}
 	n, err := r.r.Read(p)
 	r.wire.received(p[:n])
 	if err == io.EOF {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,9 @@ type Wrapped struct {
 	stale    bool      // a lease has ended since the session was reset
 	lost     error     // why the connection is gone
 	closed   atomic.Bool
+
+	mu      sync.Mutex
+	current *operation // the newest that has not ended
 }
 
 var _ Backend = (*Wrapped)(nil)
@@ -37,8 +41,8 @@ func NewWrapped(conn driver.Conn, texts *Texts, maxPrepared int) *Wrapped {
 // Conn returns the driver's connection.
 func (c *Wrapped) Conn() driver.Conn { return c.conn }
 
-// PGX returns nil.
-func (c *Wrapped) PGX() *pgx.Conn { return nil }
+// Raw implements Backend.
+func (c *Wrapped) Raw(context.Context) (*pgx.Conn, error) { return nil, nil }
 
 // Checker returns the driver's own checker of arguments, if it has one.
 func (c *Wrapped) Checker() driver.NamedValueChecker {
@@ -162,7 +166,8 @@ func (c *Wrapped) fault(err error, outcome retry.Outcome) error {
 }
 
 // Begin implements Backend, as database/sql does for drivers of every age.
-func (c *Wrapped) Begin(ctx context.Context, opts driver.TxOptions) error {
+func (c *Wrapped) Begin(ctx context.Context, opts driver.TxOptions, _ time.Duration) error {
+	// The context stays with the transaction, so that no limit may end it.
 	tx, err := c.begin(ctx, opts)
 	if err != nil {
 		return c.fault(err, retry.DidNotRun)

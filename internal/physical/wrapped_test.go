@@ -39,9 +39,9 @@ func TestWrappedResetsASessionBeforeItServesAgain(t *testing.T) {
 	// Handed from lease to lease, nobody looks at it.
 	for name, op := range map[string]func() error{
 		"exec context c []":    func() error { return exec(t.Context(), c, "c") },
-		"query context c []":   func() error { _, err := c.Query(t.Context(), "c", nil, false); return err },
-		"prepare context once": func() error { _, err := c.Prepare(t.Context(), "once"); return err },
-		"begin 0 false":        func() error { return c.Begin(t.Context(), driver.TxOptions{}) },
+		"query context c []":   func() error { _, _, err := c.Query(t.Context(), physical.Statement{SQL: "c"}); return err },
+		"prepare context once": func() error { _, err := c.Prepare(t.Context(), physical.Statement{SQL: "once"}); return err },
+		"begin 0 false":        func() error { return c.Begin(t.Context(), driver.TxOptions{}, 0) },
 		"ping":                 func() error { return c.Ping(t.Context()) },
 	} {
 		if condition, _ := c.Settle(); condition == pool.Doubtful {
@@ -97,13 +97,13 @@ func TestWrappedIsPingedWhereTheDriverCan(t *testing.T) {
 func TestWrappedTransactionLeftOpenIsRolledBack(t *testing.T) {
 	t.Parallel()
 	c, conn := wrapNew()
-	must(t, c.Begin(t.Context(), driver.TxOptions{Isolation: 6, ReadOnly: true}))
+	must(t, c.Begin(t.Context(), driver.TxOptions{Isolation: 6, ReadOnly: true}, 0))
 	wantSettled(t, c, pool.Doubtful, "")
 	must(t, c.Check(t.Context()))
 	conn.want(t, "begin 6 true", "rollback")
 	wantSettled(t, c, pool.Ready, "")
 
-	must(t, c.Begin(t.Context(), driver.TxOptions{}))
+	must(t, c.Begin(t.Context(), driver.TxOptions{}, 0))
 	c.Settle()
 	conn.fail["rollback"] = errHook
 	if err := c.Check(t.Context()); !errors.Is(err, errHook) {
@@ -116,14 +116,14 @@ func TestWrappedWithoutBeginTxHasPlainTransactionsOnly(t *testing.T) {
 	old := newOldConn()
 	c := wrap(old)
 	for _, opts := range []driver.TxOptions{{Isolation: driver.IsolationLevel(sql.LevelSerializable)}, {ReadOnly: true}} {
-		if err := c.Begin(t.Context(), opts); err == nil {
+		if err := c.Begin(t.Context(), opts, 0); err == nil {
 			t.Errorf("%+v: no error", opts)
 		}
 	}
 	old.want(t)
-	must(t, c.Begin(t.Context(), driver.TxOptions{}))
+	must(t, c.Begin(t.Context(), driver.TxOptions{}, 0))
 	must(t, c.Commit(t.Context()))
-	must(t, c.Begin(t.Context(), driver.TxOptions{}))
+	must(t, c.Begin(t.Context(), driver.TxOptions{}, 0))
 	must(t, c.Rollback(t.Context()))
 	old.want(t, "begin", "commit", "begin", "rollback")
 }
@@ -133,7 +133,7 @@ func TestWrappedWithoutBeginTxHasPlainTransactionsOnly(t *testing.T) {
 func TestWrappedTurnsErrBadConnIntoItsOutcome(t *testing.T) {
 	t.Parallel()
 	bad := fmt.Errorf("socket: %w", driver.ErrBadConn)
-	begin := func(c *physical.Wrapped) { must(t, c.Begin(t.Context(), driver.TxOptions{})) }
+	begin := func(c *physical.Wrapped) { must(t, c.Begin(t.Context(), driver.TxOptions{}, 0)) }
 	for name, test := range map[string]struct {
 		before func(c *physical.Wrapped)
 		fails  string
@@ -144,11 +144,11 @@ func TestWrappedTurnsErrBadConnIntoItsOutcome(t *testing.T) {
 		"query":          {nil, "query", func(c *physical.Wrapped) error { _, err := query(t.Context(), c, "a", false); return err }, didNotRun},
 		"prepared query": {nil, "query", func(c *physical.Wrapped) error { _, err := query(t.Context(), c, "a", true); return err }, didNotRun},
 		"prepare": {nil, "prepare", func(c *physical.Wrapped) error {
-			_, err := c.Prepare(t.Context(), "a")
+			_, err := c.Prepare(t.Context(), physical.Statement{SQL: "a"})
 			return c.Fault(t.Context(), "a", err)
 		}, didNotRun},
 		"rows":     {nil, "next", func(c *physical.Wrapped) error { _, err := query(t.Context(), c, "a", false); return err }, unknown},
-		"begin":    {nil, "begin", func(c *physical.Wrapped) error { return c.Begin(t.Context(), driver.TxOptions{}) }, didNotRun},
+		"begin":    {nil, "begin", func(c *physical.Wrapped) error { return c.Begin(t.Context(), driver.TxOptions{}, 0) }, didNotRun},
 		"ping":     {nil, "ping", func(c *physical.Wrapped) error { return c.Ping(t.Context()) }, didNotRun},
 		"tx exec":  {begin, "exec", func(c *physical.Wrapped) error { return exec(t.Context(), c, "insert") }, rolledBack},
 		"tx rows":  {begin, "next", func(c *physical.Wrapped) error { _, err := query(t.Context(), c, "select", false); return err }, rolledBack},
@@ -157,7 +157,7 @@ func TestWrappedTurnsErrBadConnIntoItsOutcome(t *testing.T) {
 		"commit":   {begin, "commit", func(c *physical.Wrapped) error { return c.Commit(t.Context()) }, unknown},
 		"rollback": {begin, "rollback", func(c *physical.Wrapped) error { return c.Rollback(t.Context()) }, nil},
 		"open rows": {func(c *physical.Wrapped) {
-			_, err := c.Query(t.Context(), "first", nil, false)
+			_, _, err := c.Query(t.Context(), physical.Statement{SQL: "first"})
 			must(t, err)
 		}, "exec", func(c *physical.Wrapped) error { return exec(t.Context(), c, "second") }, unknown},
 	} {
@@ -192,12 +192,12 @@ func TestWrappedReturnsOtherErrorsAsTheyAre(t *testing.T) {
 	if err := exec(t.Context(), c, "a"); err != errHook { //nolint:errorlint // the very value
 		t.Errorf("error = %v", err)
 	}
-	must(t, c.Begin(t.Context(), driver.TxOptions{}))
+	must(t, c.Begin(t.Context(), driver.TxOptions{}, 0))
 	conn.fail["commit"] = errHook
 	if err := c.Commit(t.Context()); err != errHook { //nolint:errorlint // the very value
 		t.Errorf("error = %v", err)
 	}
-	must(t, c.Begin(t.Context(), driver.TxOptions{}))
+	must(t, c.Begin(t.Context(), driver.TxOptions{}, 0))
 	conn.fail["rollback"] = errHook
 	if err := c.Rollback(t.Context()); err != errHook { //nolint:errorlint // the very value
 		t.Errorf("error = %v", err)

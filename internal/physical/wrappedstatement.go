@@ -9,93 +9,89 @@ import (
 
 // Exec implements Backend. A driver without ExecerContext, or one that declines
 // with ErrSkip, runs the statement prepared, as in database/sql.
-func (c *Wrapped) Exec(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Result, error) {
-	if err := c.reset(ctx); err != nil {
+func (c *Wrapped) Exec(ctx context.Context, statement Statement) (driver.Result, error) {
+	op := c.start(ctx, statement.Timeout)
+	defer op.Finish()
+	result, err := op.exec(statement)
+	return result, op.explain(err)
+}
+
+func (op *operation) exec(statement Statement) (driver.Result, error) {
+	if err := op.conn.reset(op.ctx); err != nil {
 		return nil, err
 	}
-	if prepared {
-		stmt, err := c.ensure(ctx, sql)
-		if err != nil {
-			return nil, err
-		}
-		return stmtExec(ctx, stmt, args)
-	}
-	if execer, ok := c.conn.(driver.ExecerContext); ok {
-		result, err := execer.ExecContext(ctx, sql, args)
-		if !errors.Is(err, driver.ErrSkip) {
-			return result, err
+	if !statement.Prepared {
+		if execer, ok := op.conn.conn.(driver.ExecerContext); ok {
+			result, err := execer.ExecContext(op.ctx, statement.SQL, statement.Args)
+			if !errors.Is(err, driver.ErrSkip) {
+				return result, err
+			}
 		}
 	}
-	stmt, err := c.prepareOnce(ctx, sql, args)
+	stmt, err := op.prepare(statement)
 	if err != nil {
 		return nil, err
 	}
-	defer stmt.Close()
-	return stmtExec(ctx, stmt, args)
+	return stmtExec(op.ctx, stmt, statement.Args)
 }
 
-// Query implements Backend.
-func (c *Wrapped) Query(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Rows, error) {
-	if err := c.reset(ctx); err != nil {
+// Query implements Backend. The limit ends with the driver's answer; the context
+// lasts until the rows are closed, since its end would cut them off.
+func (c *Wrapped) Query(ctx context.Context, statement Statement) (driver.Rows, Finisher, error) {
+	op := c.start(ctx, statement.Timeout)
+	rows, err := op.query(statement)
+	if err != nil {
+		err = op.explain(err)
+		op.Finish()
+		return nil, nil, err
+	}
+	op.answered()
+	c.answered = true
+	return rows, op, nil
+}
+
+func (op *operation) query(statement Statement) (driver.Rows, error) {
+	if err := op.conn.reset(op.ctx); err != nil {
 		return nil, err
 	}
-	rows, err := c.query(ctx, sql, args, prepared)
-	c.answered = c.answered || err == nil
-	return rows, err
-}
-
-func (c *Wrapped) query(ctx context.Context, sql string, args []driver.NamedValue, prepared bool) (driver.Rows, error) {
-	if prepared {
-		stmt, err := c.ensure(ctx, sql)
-		if err != nil {
-			return nil, err
-		}
-		return stmtQuery(ctx, stmt, args)
-	}
-	if queryer, ok := c.conn.(driver.QueryerContext); ok {
-		rows, err := queryer.QueryContext(ctx, sql, args)
-		if !errors.Is(err, driver.ErrSkip) {
-			return rows, err
+	if !statement.Prepared {
+		if queryer, ok := op.conn.conn.(driver.QueryerContext); ok {
+			rows, err := queryer.QueryContext(op.ctx, statement.SQL, statement.Args)
+			if !errors.Is(err, driver.ErrSkip) {
+				return rows, err
+			}
 		}
 	}
-	stmt, err := c.prepareOnce(ctx, sql, args)
+	stmt, err := op.prepare(statement)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmtQuery(ctx, stmt, args)
-	if err != nil {
-		_ = stmt.Close()
-		return nil, err
+	return stmtQuery(op.ctx, stmt, statement.Args)
+}
+
+// prepare returns a statement to run: the one that the connection holds, or one
+// for this operation alone.
+func (op *operation) prepare(statement Statement) (driver.Stmt, error) {
+	if statement.Prepared {
+		return op.conn.ensure(op.ctx, statement.SQL)
 	}
-	return stmtRows{Rows: rows, stmt: stmt}, nil
+	stmt, err := op.conn.prepareOnce(op.ctx, statement.SQL, statement.Args)
+	op.stmt = stmt
+	return stmt, err
 }
-
-// stmtRows closes the statement that was prepared for one result only.
-type stmtRows struct {
-	driver.Rows
-	stmt driver.Stmt
-}
-
-// Close returns the rows' error as it is. What becomes of the statement changes
-// nothing about the result, and database/sql does not ask either.
-func (r stmtRows) Close() error {
-	err := r.Rows.Close()
-	_ = r.stmt.Close()
-	return err
-}
-
-// Unwrap gives access to the optional interfaces of the driver's rows.
-func (r stmtRows) Unwrap() driver.Rows { return r.Rows }
 
 // Prepare implements Backend.
-func (c *Wrapped) Prepare(ctx context.Context, text string) (driver.Stmt, error) {
-	if err := c.reset(ctx); err != nil {
-		return nil, err
+func (c *Wrapped) Prepare(ctx context.Context, statement Statement) (driver.Stmt, error) {
+	op := c.start(ctx, statement.Timeout)
+	defer op.Finish()
+	if err := c.reset(op.ctx); err != nil {
+		return nil, op.explain(err)
 	}
-	return c.ensure(ctx, text)
+	stmt, err := c.ensure(op.ctx, statement.SQL)
+	return stmt, op.explain(err)
 }
 
-// ensure returns the statement that the connection keeps for text.
+// ensure returns the statement that the connection holds for text, or makes it.
 func (c *Wrapped) ensure(ctx context.Context, text string) (driver.Stmt, error) {
 	if stmt := c.prepared.get(text); stmt != nil {
 		return stmt, nil

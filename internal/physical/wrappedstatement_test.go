@@ -48,7 +48,7 @@ func TestWrappedPreparesForADriverFromBeforeContexts(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 	arguments := []driver.NamedValue{{Name: "x", Ordinal: 1, Value: 1}}
-	if _, err := c.Exec(t.Context(), "a ?", arguments, false); err == nil {
+	if _, err := c.Exec(t.Context(), physical.Statement{SQL: "a ?", Args: arguments}); err == nil {
 		t.Error("a named argument is taken")
 	}
 	conn.want(t, "prepare a ?", "close a ?")
@@ -58,23 +58,20 @@ func TestWrappedRowsOfAOneShotStatementCloseIt(t *testing.T) {
 	t.Parallel()
 	conn := newOldConn()
 	c := wrap(conn)
-	rows, err := c.Query(t.Context(), "a", nil, false)
+	rows, running, err := c.Query(t.Context(), physical.Statement{SQL: "a"})
 	must(t, err)
-	unwrapper, ok := rows.(interface{ Unwrap() driver.Rows })
-	if !ok {
-		t.Fatal("the optional interfaces of the driver's rows are hidden")
-	}
-	if _, ok := unwrapper.Unwrap().(*oldRows); !ok {
-		t.Errorf("rows = %T", unwrapper.Unwrap())
+	if _, ok := rows.(*oldRows); !ok {
+		t.Errorf("rows = %T: the optional interfaces of the driver's are hidden", rows)
 	}
 	conn.fail["close rows"], conn.fail["close a"] = errHook, errors.New("another")
 	if err := rows.Close(); err != errHook { //nolint:errorlint // the very value
 		t.Errorf("error = %v, want the rows'", err)
 	}
+	running.Finish()
 	conn.want(t, "prepare a", "query a []", "close rows", "close a")
 
 	conn.fail["query a"] = errHook
-	if _, err := c.Query(t.Context(), "a", nil, false); !errors.Is(err, errHook) {
+	if _, _, err := c.Query(t.Context(), physical.Statement{SQL: "a"}); !errors.Is(err, errHook) {
 		t.Errorf("error = %v", err)
 	}
 	conn.want(t, "prepare a", "query a []", "close a")
@@ -102,7 +99,7 @@ func TestWrappedKeepsPreparedStatementsByText(t *testing.T) {
 	for _, text := range []string{"a", "b"} {
 		prepare(t, c, texts, text)
 	}
-	_, err := c.Exec(t.Context(), "a", nil, true)
+	_, err := c.Exec(t.Context(), physical.Statement{SQL: "a", Prepared: true})
 	must(t, err)
 	prepare(t, c, texts, "c") // b was used longest ago
 	conn.want(t, "prepare a", "prepare b", "exec a []", "close b", "prepare c")

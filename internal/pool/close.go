@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"time"
 
 	"github.com/pgpool-go/pgpool/limiter"
@@ -38,6 +39,21 @@ func (p *Pool) Close(timeout time.Duration) {
 		p.ended(lastWait)
 	}
 	p.abandon()
+}
+
+// Drain refuses new borrowers with limiter.ErrDraining and waits until every
+// lease has ended, or until ctx does. The pool is not closed by it.
+func (p *Pool) Drain(ctx context.Context) error { return p.limiter.Drain(ctx) }
+
+// Reset has every connection replaced: idle ones now, those that are lent or
+// being opened as they come back. Dials that waited for a pause start at once.
+func (p *Pool) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch++
+	p.closeIdle(len(p.idle), stats.Reset)
+	p.outage.forgive()
+	p.openMore()
 }
 
 // ended waits for everything to end, at most for timeout (0: no limit).

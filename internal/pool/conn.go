@@ -25,6 +25,7 @@ const (
 type Conn struct {
 	Physical
 
+	epoch     int       // of the pool when its dial began
 	reused    bool      // it was lent or idle before
 	expires   time.Time // zero: never
 	idleSince time.Time

@@ -2,8 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/pgpool-go/pgpool/stats"
@@ -38,7 +36,8 @@ func (p *Pool) openMore() {
 	for range n {
 		p.opening++
 		p.count[dialing]++
-		p.spawn(func() { p.dial(failures) })
+		epoch := p.epoch
+		p.spawn(func() { p.dial(failures, epoch) })
 	}
 }
 
@@ -57,8 +56,8 @@ func (p *Pool) retryAfter(wait time.Duration) {
 }
 
 // dial opens one connection for whoever is first in line when it is open. It
-// began after so many failures of others.
-func (p *Pool) dial(failures int) {
+// began after so many failures of others, in that epoch.
+func (p *Pool) dial(failures, epoch int) {
 	physical, err := p.connect()
 	var fault Fault
 	if err != nil {
@@ -84,7 +83,7 @@ func (p *Pool) dial(failures int) {
 	}
 	p.totals.opened++
 	p.outage.succeeded(p.cfg.MaxDials)
-	c := &Conn{Physical: physical, expires: p.expiry(now), state: leased}
+	c := &Conn{Physical: physical, epoch: epoch, expires: p.expiry(now), state: leased}
 	p.conns[c] = struct{}{}
 	p.count[leased]++
 	if cause, kept := p.keep(c, now); !kept {
@@ -99,11 +98,7 @@ func (p *Pool) connect() (Physical, error) {
 		ctx, cancel = context.WithTimeout(ctx, p.cfg.ConnectTimeout)
 	}
 	defer cancel()
-	physical, err := p.cfg.Dial(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("pgpool: not connected within %s (pool_connect_timeout): %w", p.cfg.ConnectTimeout, err)
-	}
-	return physical, err
+	return p.cfg.Dial(ctx)
 }
 
 // check brings a doubtful connection back for whoever is first in line. If that

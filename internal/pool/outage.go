@@ -46,6 +46,14 @@ func (o *outage) succeeded(maxDials int) {
 	o.dials = min(2*o.dials, maxDials)
 }
 
+// forgive ends the pause.
+func (o *outage) forgive() {
+	o.pause, o.until = 0, time.Time{}
+	if o.retry != nil {
+		o.retry.Stop()
+	}
+}
+
 // hopeless tells whether waiters get the newest dial error at once. As long as
 // a connection lives they wait for that. Without one they learn of a fault that
 // somebody has to mend, and of every fault until the pool has connected once:

@@ -34,6 +34,7 @@ type Pool struct {
 	opening int                // of those in state dialing, the ones that are not open yet
 	idle    []*Conn            // the newest last
 	waiting list.List          // of *waiter, the first first
+	epoch   int                // raised by Reset: older connections are not kept
 	outage  outage
 	totals  totals
 }

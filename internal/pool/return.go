@@ -56,6 +56,9 @@ func (p *Pool) keep(c *Conn, now time.Time) (stats.Cause, bool) {
 	if p.closed {
 		return stats.Closed, false
 	}
+	if c.epoch != p.epoch {
+		return stats.Reset, false
+	}
 	if p.staying() > p.max {
 		return stats.Surplus, false
 	}
