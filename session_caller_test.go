@@ -13,7 +13,7 @@ import (
 // caller makes one call after another, and holds at most one checkout.
 type caller struct {
 	machine  *machine
-	call     *call     // under way
+	call     *call    // under way
 	checkout *holding // nil if it holds nothing
 }
 
@@ -54,8 +54,8 @@ type call struct {
 	cancel    context.CancelFunc
 	cancelled bool
 	checkout  *holding // that it is made on, nil for the database
-	local     bool      // it asks the pool for nothing
-	pings     bool      // it is a ping of the pool
+	local     bool     // it asks the pool for nothing
+	pings     bool     // it is a ping of the pool
 	done      chan struct{}
 	err       error
 	heard     func() // what the caller makes of it

@@ -84,4 +84,3 @@ func TestClose_ClosesAConnectionOnce_ThatIsBeingClosedAlready(t *testing.T) {
 		time.Sleep(2 * fake.closeTime)
 	})
 }
-
