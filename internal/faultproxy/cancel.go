@@ -23,6 +23,22 @@ func (p *Proxy) DropCancels(drop bool) {
 	p.dropCancels = drop
 }
 
+// CutCancels closes the connections of the cancel requests that are held or
+// swallowed now, and nothing comes of those.
+func (p *Proxy) CutCancels(how CloseMode) {
+	p.mu.Lock()
+	var sessions []*session
+	for s := range p.sessions {
+		if s.cancels {
+			sessions = append(sessions, s)
+		}
+	}
+	p.mu.Unlock()
+	for _, s := range sessions {
+		s.end(how)
+	}
+}
+
 // CancelsArrived returns a channel that is closed when [Counts].Cancels has
 // reached n: whether they are then held, swallowed or forwarded.
 func (p *Proxy) CancelsArrived(n int) <-chan struct{} {
@@ -51,10 +67,11 @@ func (p *Proxy) announce() {
 	})
 }
 
-// cancelArrived counts a cancel request and tells whether it is to be dropped.
-func (p *Proxy) cancelArrived() (drop bool) {
+// cancelArrived counts the session's cancel request and tells whether it is to be dropped.
+func (p *Proxy) cancelArrived(s *session) (drop bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.cancels = true
 	p.counts.Cancels++
 	p.announce()
 	return p.dropCancels
@@ -63,7 +80,7 @@ func (p *Proxy) cancelArrived() (drop bool) {
 // cancel forwards a cancel request. The server's end of the connection says that
 // the request was dealt with, and so must ours.
 func (s *session) cancel(packet []byte) {
-	if s.proxy.cancelArrived() {
+	if s.proxy.cancelArrived(s) {
 		_, _ = io.Copy(io.Discard, s.client)
 		return
 	}

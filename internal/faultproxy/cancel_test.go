@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgpool-go/pgpool/internal/faultproxy"
 )
 
 // sleeping starts a long statement and returns when the server runs it.
@@ -86,4 +88,21 @@ func TestDroppedCancelIsNeverAnswered(t *testing.T) {
 	wantCancelled(t, <-done)
 	reached(t, "the second cancel request", b.CancelsArrived(2))
 	notYet(t, "a third cancel request", b.CancelsArrived(3))
+}
+
+func TestCutEndsTheCancelsAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	conn := connect(t, b.dsn)
+	done := sleeping(t, b, conn)
+	b.HoldCancels()
+	asked := make(chan error, 1)
+	go func() { asked <- conn.PgConn().CancelRequest(t.Context()) }()
+	reached(t, "the cancel request", b.CancelsArrived(1))
+	b.CutCancels(faultproxy.RST)
+	<-asked
+	b.ReleaseCancels()
+	notYet(t, "the statement", done)
+	must(t, conn.PgConn().CancelRequest(testContext(t)))
+	wantCancelled(t, <-done)
 }

@@ -16,6 +16,8 @@ type session struct {
 	// number is the place among the proxy's Connections, 0 while the client has
 	// not asked for a session. The proxy's lock guards it.
 	number int
+	// cancels: it brought a cancel request. The proxy's lock guards it.
+	cancels bool
 
 	mu sync.Mutex
 	// server is nil before the dial.
