@@ -30,6 +30,7 @@ type session struct {
 	tx      *tx              // begun in this lease and not ended
 	used    bool             // an operation that may leave session state has succeeded
 	busy    bool             // an operation is under way
+	lent    bool             // somebody has the connection as pgx's, until the next operation
 	leak    *leakWatch       // of the lease; nil if leaks are not looked for
 }
 
@@ -75,12 +76,15 @@ func (s *session) resume() (physical.Backend, error) {
 		return nil, s.tx.expired
 	}
 	if s.lease == nil {
+		if s.used { // a transaction's limit has taken it away
+			return nil, &retry.LostError{Outcome: retry.DidNotRun, Cause: ErrSessionLost}
+		}
 		return nil, nil
 	}
 	err := s.backend.Usable()
 	switch {
 	case err == nil:
-		s.busy = true
+		s.busy, s.lent = true, false
 		return s.backend, nil
 	case errors.Is(err, ErrConnBusy):
 		return nil, err
@@ -109,7 +113,7 @@ func (s *session) leave() {
 	s.mu.Lock()
 	s.busy = false
 	var lease *pool.Conn
-	if s.tx != nil && s.tx.expired != nil {
+	if s.tx != nil && s.tx.expired != nil && !s.lent {
 		lease = s.detach()
 	}
 	s.mu.Unlock()
@@ -123,7 +127,7 @@ func (s *session) endLease() {
 	if s.tx != nil {
 		s.tx.stop()
 	}
-	s.tx, s.used, s.busy = nil, false, false
+	s.tx, s.used, s.busy, s.lent = nil, false, false, false
 	lease := s.detach()
 	s.mu.Unlock()
 	s.giveBack(lease)
@@ -226,11 +230,10 @@ func (s *session) begin(ctx context.Context, opts driver.TxOptions, timeout, lim
 		return nil, err
 	}
 	s.used = true
-	t := newTx(ctx, s, limit)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tx = t
-	return t, nil
+	s.tx = newTx(ctx, s, limit) // its limit may be over at once, and looks here
+	return s.tx, nil
 }
 
 // prepare checks a text on a connection. The statement that it returns serves to
@@ -256,7 +259,36 @@ func (s *session) raw(ctx context.Context) (*pgx.Conn, error) {
 	}
 	defer s.leave()
 	s.used = true
-	return backend.PGX(ctx)
+	pgxConn, err := backend.PGX(ctx)
+	if err == nil && pgxConn != nil {
+		err = s.lend()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pgxConn, nil
+}
+
+// lend ends the operation and leaves the connection to whoever called raw. From
+// here on nobody knows when it is in use.
+func (s *session) lend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx != nil && s.tx.expired != nil {
+		return s.tx.expired
+	}
+	s.busy, s.lent = false, true
+	return nil
+}
+
+// expired is the error of the transaction once its limit is over.
+func (s *session) expired() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx == nil {
+		return nil
+	}
+	return s.tx.expired
 }
 
 // Ping makes a round trip on the connection of the lease. Without a lease it is

@@ -10,7 +10,7 @@ import (
 // socket is the descriptor behind a connection, for a look that does not wait.
 type socket struct {
 	raw   syscall.RawConn
-	look  func(fd uintptr) bool
+	look  func(fd uintptr)
 	found sight
 }
 
@@ -29,20 +29,19 @@ func newSocket(conn net.Conn) *socket {
 		return nil
 	}
 	s := &socket{raw: raw}
-	s.look = func(fd uintptr) bool {
-		s.found = peek(int(fd))
-		return true
-	}
+	s.look = func(fd uintptr) { s.found = peek(int(fd)) }
 	return s
 }
 
-// sight looks at what has arrived and leaves it there.
+// sight looks at what has arrived and leaves it there. It does so by Control
+// because Read would wait for any other reader: after a slow write pgx leaves a
+// goroutine behind that reads until the server says something.
 func (s *socket) sight() sight {
 	if s == nil {
 		return unseen
 	}
 	s.found = hungUp
-	if err := s.raw.Read(s.look); err != nil {
+	if err := s.raw.Control(s.look); err != nil {
 		return hungUp
 	}
 	return s.found

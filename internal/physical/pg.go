@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -28,6 +29,7 @@ type PG struct {
 	socket    *socket
 	prepared  prepared
 	interrupt *interrupter
+	watcher   *ctxwatch.ContextWatcher // interrupts, where pgx's own does not fit
 	// lateCancels: the server's cancels may hit a later statement, so that a
 	// connection is not kept after one.
 	lateCancels bool
@@ -51,6 +53,7 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 		socket:    newSocket(conn.PgConn().Conn()),
 		prepared:  newPrepared(texts, maxPrepared),
 		interrupt: wire.interrupt,
+		watcher:   ctxwatch.NewContextWatcher(wire.interrupt),
 		// Supavisor passes cancels on asynchronously.
 		lateCancels: strings.HasSuffix(conn.Config().Host, ".pooler.supabase.com"),
 	}
@@ -58,10 +61,9 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 
 // PGX returns the connection as pgx knows it, for use until its next operation.
 func (c *PG) PGX(ctx context.Context) (*pgx.Conn, error) {
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, false); err != nil {
 		return nil, c.Fault(ctx, "", err)
 	}
-	c.interrupt.beginRaw()
 	return c.conn, nil
 }
 
@@ -83,7 +85,10 @@ func (c *PG) Usable() error {
 	}
 }
 
-var errClosed = errors.New("the connection was closed")
+var (
+	errClosed      = errors.New("the connection was closed")
+	errStrayCancel = errors.New("a cancel request was not answered and may still arrive")
+)
 
 // Look implements pool.Physical.
 func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
@@ -103,6 +108,7 @@ func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
 // Settle implements pool.Physical.
 func (c *PG) Settle() (pool.Condition, stats.Cause) {
 	c.tx = nil
+	unsettled, stray := c.interrupt.release()
 	switch {
 	case c.conn.IsClosed():
 		if c.cause == "" {
@@ -111,9 +117,9 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, c.cause
 	case c.pgc.IsBusy():
 		return pool.Dead, stats.Busy
-	case c.interrupt.unsettled() && c.lateCancels:
+	case stray, unsettled && c.lateCancels:
 		return pool.Dead, stats.Cancelled
-	case c.interrupt.unsettled() || c.pgc.TxStatus() != 'I':
+	case unsettled, c.pgc.TxStatus() != 'I':
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -124,10 +130,15 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 // what has arrived, and deallocates statements that nobody refers to.
 func (c *PG) Check(ctx context.Context) error {
 	answered := c.interrupt.unsettled()
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, true); err != nil {
 		return err
 	}
-	c.interrupt.begin(false)
+	if _, stray := c.interrupt.release(); stray {
+		return errStrayCancel
+	}
+	if err := c.interrupt.begin(true); err != nil {
+		return err
+	}
 	defer c.interrupt.end()
 	if c.pgc.TxStatus() != 'I' {
 		if _, err := c.conn.Exec(ctx, "rollback"); err != nil {
@@ -162,6 +173,7 @@ func (c *PG) Ping(ctx context.Context) error {
 // Close implements pool.Physical. It waits for the server to close its end:
 // before that the server still counts the connection.
 func (c *PG) Close(ctx context.Context) {
+	c.interrupt.end()
 	if !c.conn.IsClosed() {
 		if c.pgc.IsBusy() {
 			_ = c.pgc.CancelRequest(ctx) // or the rest of a large result is waited for
@@ -203,18 +215,21 @@ func (c *PG) Interrupt(reason error) { c.interrupt.Interrupt(reason) }
 
 // start begins an operation: its evidence and its limit.
 func (c *PG) start(ctx context.Context, timeout time.Duration) error {
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, false); err != nil {
 		return err
 	}
-	c.interrupt.begin(false)
+	if err := c.interrupt.begin(false); err != nil {
+		return err
+	}
 	c.interrupt.arm(timeout)
 	return nil
 }
 
 // settle makes sure that no cancel request of the operation before is still on
 // its way: it waits for the signal to be sent, and for one round trip, in which
-// a signal that comes late ends nothing that matters.
-func (c *PG) settle(ctx context.Context) error {
+// a signal that comes late ends nothing that matters. A silent one leaves the
+// server no grace when ctx ends.
+func (c *PG) settle(ctx context.Context, silent bool) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
 	if !c.interrupt.unsettled() {
@@ -223,7 +238,9 @@ func (c *PG) settle(ctx context.Context) error {
 	if err := c.interrupt.arrived(ctx); err != nil {
 		return err
 	}
-	c.interrupt.begin(false)
+	if err := c.interrupt.begin(silent); err != nil {
+		return err
+	}
 	err := c.conn.Ping(ctx)
 	if isCancelled(err) {
 		err = c.conn.Ping(ctx)

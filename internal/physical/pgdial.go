@@ -111,11 +111,16 @@ func (d *PGDialer) open(ctx context.Context, config *pgx.ConnConfig, texts *Text
 	}
 	config.BuildFrontend = wire.wrap(build)
 	config.BuildContextWatcherHandler = func(pgc *pgconn.PgConn) ctxwatch.Handler {
-		wire.interrupt = newInterrupter(pgc, d.CancelGrace)
-		return wire.interrupt
+		interrupt := newInterrupter(pgc, d.CancelGrace)
+		if !wire.sealed {
+			wire.interrupt = interrupt
+		}
+		return interrupt
 	}
 
 	conn, err := stdlib.GetConnector(*config).Connect(ctx)
+	// The application may dial with a copy of the connection's configuration.
+	wire.connected()
 	if err != nil {
 		return nil, d.explain(err)
 	}

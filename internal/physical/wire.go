@@ -31,6 +31,8 @@ type Wire struct {
 	have   int     // bytes of header
 	body   int     // bytes of its body still to come
 	text   []byte  // the body, of a CommandComplete
+
+	sealed bool // the connection is made; another does not write here
 }
 
 // maxTag is more than any command tag needs.
@@ -113,10 +115,17 @@ func commandTag(body []byte) string {
 // own constructor of frontends, or pgx's.
 func (w *Wire) wrap(build func(io.Reader, io.Writer) *pgproto3.Frontend) func(io.Reader, io.Writer) *pgproto3.Frontend {
 	return func(r io.Reader, wr io.Writer) *pgproto3.Frontend {
+		if w.sealed {
+			return build(r, wr)
+		}
 		*w = Wire{} // pgx calls this for every address that it tries
 		return build(wireReader{w, r}, &wireWriter{wire: w, w: wr})
 	}
 }
+
+// connected ends the dial that wrap is for. Dials with a copy of its
+// configuration, which has wrap's result, leave no evidence.
+func (w *Wire) connected() { w.sealed = true }
 
 type wireReader struct {
 	wire *Wire

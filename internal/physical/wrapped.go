@@ -24,6 +24,7 @@ type Wrapped struct {
 
 	mu      sync.Mutex
 	current *operation // the newest that has not ended
+	doom    error      // why none succeeds any more in this lease
 }
 
 var _ Backend = (*Wrapped)(nil)
@@ -73,6 +74,9 @@ func (c *Wrapped) valid() bool {
 
 // Settle implements pool.Physical.
 func (c *Wrapped) Settle() (pool.Condition, stats.Cause) {
+	c.mu.Lock()
+	c.doom = nil
+	c.mu.Unlock()
 	switch {
 	case c.lost != nil || !c.valid():
 		return pool.Dead, stats.Lost
@@ -116,14 +120,22 @@ func (c *Wrapped) Kill() { _ = c.conn.Close() }
 // Fault implements Backend. By its contract a driver returns ErrBadConn only
 // for what the server cannot have performed.
 func (c *Wrapped) Fault(_ context.Context, _ string, err error) error {
+	if op := c.unfinished(); op != nil {
+		err = op.explain(err)
+	}
 	if err == nil || !errors.Is(err, driver.ErrBadConn) {
 		return err
 	}
+	return c.lose(errors.New(err.Error()))
+}
+
+// lose notes that the connection is gone and the operation at hand with it.
+func (c *Wrapped) lose(cause error) error {
 	outcome := retry.DidNotRun
 	if c.tx != nil {
 		outcome = retry.RolledBack
 	}
-	c.lost = &retry.LostError{Outcome: outcome, Cause: errors.New(err.Error())}
+	c.lost = &retry.LostError{Outcome: outcome, Cause: cause}
 	return c.lost
 }
 
