@@ -12,6 +12,7 @@ test: fmt-check mod-check vet lint cross install go127 test-race bench-once
 # Installs what the tests need and this machine lacks.
 install:
 	scripts/install-postgres
+	scripts/install-pgbouncer
 
 # Builds the tools that tools/go.mod pins; costs nothing when they are up to date.
 tools:

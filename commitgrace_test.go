@@ -63,7 +63,7 @@ func (d *delayed) committing(t *testing.T, end commitEnding, part faultproxy.Par
 	}
 	hold = d.HoldReply(faultproxy.Executing("commit"), part)
 	done = async(tx.Commit)
-	within(t, "the reply", hold.Held())
+	arrives(t, "the reply", hold.Held())
 	finish()
 	return done, hold
 }
@@ -81,7 +81,7 @@ func TestCommitAnsweredWithinItsGrace_IsTheTrueAnswer(t *testing.T) {
 					waitLonger(t, done)
 				}
 				hold.Release()
-				if err := within(t, "the commit", done); err != nil {
+				if err := arrives(t, "the commit", done); err != nil {
 					t.Errorf("the true answer is %v", err)
 				}
 				if got := d.deeds(t, "x"); got != 1 {
@@ -107,7 +107,7 @@ func TestCommitAnsweredAfterItsGrace_IsAnUnknownOutcome(t *testing.T) {
 				t.Parallel()
 				d := openDelayed(t, "pool_commit_grace=100ms"+end.settings)
 				done, hold := d.committing(t, end, faultproxy.WholeReply)
-				err := within(t, "the commit", done)
+				err := arrives(t, "the commit", done)
 				if !errors.Is(err, pgpool.ErrOutcomeUnknown) || errors.Is(err, pgpool.ErrRolledBack) {
 					t.Errorf("got %v, want an unknown outcome", err)
 				}
@@ -137,7 +137,7 @@ func TestCommitWhoseTagArrived_IsDoneWhenTheRestNeverComes(t *testing.T) {
 			t.Parallel()
 			d := openDelayed(t, "pool_commit_grace=100ms"+end.settings)
 			done, _ := d.committing(t, end, faultproxy.ReadyForQuery)
-			if err := within(t, "the commit", done); err != nil {
+			if err := arrives(t, "the commit", done); err != nil {
 				t.Errorf("the server has committed: %v", err)
 			}
 			d.Cut(faultproxy.RST)
@@ -155,7 +155,7 @@ func TestCommitGraceOfZero_WaitsForAsLongAsTheServerTakes(t *testing.T) {
 			done, hold := d.committing(t, end, faultproxy.WholeReply)
 			waitLonger(t, done)
 			hold.Release()
-			if err := within(t, "the commit", done); err != nil {
+			if err := arrives(t, "the commit", done); err != nil {
 				t.Error(err)
 			}
 			d.keeps(t, 1)
@@ -189,7 +189,7 @@ func TestCommitAfterTheCallersEnd_IsARollback(t *testing.T) {
 	if err := tx.Commit(); !errors.Is(err, context.Canceled) && !errors.Is(err, sql.ErrTxDone) {
 		t.Errorf("got %v, want the caller's cancellation", err)
 	}
-	within(t, "the rollback", rollback.Held())
+	arrives(t, "the rollback", rollback.Held())
 	if err := echo(t.Context(), d.db, "next"); err != nil {
 		t.Error(err)
 	}

@@ -54,7 +54,7 @@ func WrapConnector(connector driver.Connector, opts ...Option) (*Connector, erro
 	if config == nil {
 		config = DefaultConfig()
 	}
-	if config.Conn != nil || len(d.options.beforeConnect)+len(d.options.afterConnect) > 0 {
+	if config.Conn != nil || config.source.registered != "" || len(d.options.beforeConnect)+len(d.options.afterConnect) > 0 {
 		return nil, &ConfigError{Problem: "Config.Conn and the connect hooks are pgx's; a wrapped connector has its own"}
 	}
 	pool, err := newSharedPool(config.clone(), &d.options, wrappedDial(connector, config.MaxPrepared))

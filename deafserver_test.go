@@ -22,8 +22,8 @@ func (d *delayed) deaf(t *testing.T, end ending, exec func(context.Context, stri
 		_, err := exec(end.context(t.Context()), "insert into deed values ($1)", "x")
 		return err
 	})
-	within(t, "the reply", hold.Held())
-	within(t, "the cancel request", d.CancelsArrived(1))
+	arrives(t, "the reply", hold.Held())
+	arrives(t, "the cancel request", d.CancelsArrived(1))
 	return done, hold
 }
 
@@ -36,7 +36,7 @@ func TestServerThatDoesNotAnswer_LosesTheConnectionAfterTheGrace(t *testing.T) {
 			before := backendPID(t, d.db)
 			since := time.Now()
 			done, _ := d.deaf(t, end, d.db.ExecContext)
-			err := within(t, "the end", done)
+			err := arrives(t, "the end", done)
 			if took := time.Since(since); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
@@ -68,7 +68,7 @@ func TestServerThatDoesNotAnswer_RollsATransactionBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			done, _ := d.deaf(t, end, tx.ExecContext)
-			err = within(t, "the end", done)
+			err = arrives(t, "the end", done)
 			end.check(t, err)
 			if !errors.Is(err, pgpool.ErrRolledBack) || errors.Is(err, pgpool.ErrOutcomeUnknown) {
 				t.Errorf("got %v, want a transaction rolled back", err)
@@ -93,7 +93,7 @@ func TestServerThatAnswersWithinTheGrace_KeepsTheConnectionWithoutTheCancel(t *t
 	d := openDelayed(t, "pool_cancel_grace=10s")
 	done, hold := d.deaf(t, endings[0], d.db.ExecContext)
 	hold.Release()
-	if err := within(t, "the answer", done); err != nil {
+	if err := arrives(t, "the answer", done); err != nil {
 		t.Error(err)
 	}
 	d.DropCancels(false)
@@ -101,7 +101,7 @@ func TestServerThatAnswersWithinTheGrace_KeepsTheConnectionWithoutTheCancel(t *t
 	next := async(func() error { return echo(t.Context(), d.db, "y") })
 	waits(t, "the next statement", next)
 	d.CutCancels(faultproxy.FIN)
-	if err := within(t, "the next statement", next); err != nil {
+	if err := arrives(t, "the next statement", next); err != nil {
 		t.Error(err)
 	}
 	d.keeps(t, 1)
@@ -117,7 +117,7 @@ func TestGraceOfZero_WaitsForAsLongAsTheServerTakes(t *testing.T) {
 	case <-time.After(1500 * time.Millisecond): // longer than the default grace
 	}
 	hold.Release()
-	if err := within(t, "the answer", done); err != nil {
+	if err := arrives(t, "the answer", done); err != nil {
 		t.Error(err)
 	}
 	d.CutCancels(faultproxy.FIN)
@@ -135,7 +135,7 @@ func TestNetworkCutWhileTheCancelIsUnderWay_IsAnUnknownOutcome(t *testing.T) {
 				done, _ := d.deaf(t, end, d.db.ExecContext)
 				d.DropCancels(false)
 				d.Cut(how)
-				err := within(t, "the end", done)
+				err := arrives(t, "the end", done)
 				end.check(t, err)
 				if !errors.Is(err, pgpool.ErrOutcomeUnknown) {
 					t.Errorf("got %v, want an unknown outcome", err)
@@ -157,7 +157,7 @@ func TestCancelThatIsNeverAnswered_CostsTheConnectionAfterTheLease(t *testing.T)
 	before := backendPID(t, d.db)
 	done, hold := d.deaf(t, endings[0], d.db.ExecContext)
 	hold.Release()
-	if err := within(t, "the answer", done); err != nil {
+	if err := arrives(t, "the answer", done); err != nil {
 		t.Error(err)
 	}
 	d.DropCancels(false)

@@ -90,8 +90,8 @@ func (d *delayed) keeps(t *testing.T, n uint64) {
 	}
 }
 
-// within waits for what done brings.
-func within[T any](t *testing.T, what string, done <-chan T) T {
+// arrives waits for what done brings.
+func arrives[T any](t *testing.T, what string, done <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-done:

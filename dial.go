@@ -17,14 +17,17 @@ import (
 func (p *sharedPool) dial(ctx context.Context, dial dialFunc) (physical.Backend, error) {
 	target := &dialTarget{dial: dial, texts: p.texts}
 	op := middleware.NewOp(middleware.Connect, target)
-	err := p.handler(ctx, op)
+	err := p.serve(ctx, op)
 	if err == nil && target.conn == nil {
 		err = errors.New("pgpool: a middleware answered a connect without connecting")
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = &LimitError{Limit: "connect", Setting: "pool_connect_timeout", After: p.config.ConnectTimeout, Cause: err}
 	}
-	op.Finish(middleware.End{Err: err})
+	err = withoutBadConn(err)
+	if panicked := finish(op, middleware.End{Err: err}); err == nil {
+		err = panicked
+	}
 	if err != nil {
 		target.discard(ctx)
 		return nil, err
@@ -45,7 +48,7 @@ func (t *dialTarget) Serve(ctx context.Context, _ *middleware.Op) error {
 	t.discard(ctx)
 	conn, err := t.dial(ctx, t.texts)
 	if err != nil {
-		return withoutBadConn(err)
+		return err
 	}
 	t.conn = conn
 	return nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 func init() { sql.Register("pgpool", newDriver("pgpool", nil)) }
@@ -29,10 +31,18 @@ func newDriver(name string, opts []Option) *Driver {
 	return &Driver{name: name, options: newOptions(opts), pools: new(registry)}
 }
 
+// registering lets one caller at a time see that a name is free and take it.
+var registering sync.Mutex
+
 // Register makes a driver with options available to sql.Open under name. Its
-// pools are its own. It is an error if the name is taken.
+// pools are its own. It is an error if the name is taken, or empty.
 func Register(name string, opts ...Option) error {
-	if name == "" || slices.Contains(sql.Drivers(), name) {
+	if name == "" {
+		return errors.New("pgpool: the name to register a driver under is empty")
+	}
+	registering.Lock()
+	defer registering.Unlock()
+	if slices.Contains(sql.Drivers(), name) {
 		return fmt.Errorf("pgpool: a driver named %q is registered already", name)
 	}
 	sql.Register(name, newDriver(name, opts))

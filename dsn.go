@@ -1,6 +1,9 @@
 package pgpool
 
 import (
+	"maps"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,9 +31,15 @@ func ParseDSN(dsn string) (*Config, error) {
 		c.source.registered = dsn
 		return c, nil
 	}
+	if hasStrayAt(dsn) {
+		return nil, &ConfigError{Problem: "cannot parse the connection string: it has an @ in an odd place; percent-encode odd characters of user, password and database (@ is %40, / is %2F, ? is %3F)"}
+	}
 	conn, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, &ConfigError{Problem: "cannot parse the connection string: " + parseProblem(err)}
+	}
+	if swallowsPassword(conn) {
+		return nil, &ConfigError{Problem: "cannot parse the connection string: the key before password= has no value; write '' for an empty one"}
 	}
 	if err := c.take(conn.RuntimeParams); err != nil {
 		return nil, err
@@ -61,7 +70,7 @@ func (c *Config) take(params map[string]string) error {
 	if !jitter {
 		c.MaxConnLifetimeJitter = c.MaxConnLifetime / 10
 	}
-	for key := range params {
+	for _, key := range slices.Sorted(maps.Keys(params)) {
 		if strings.HasPrefix(key, "pool_") {
 			return &ConfigError{Key: key, Problem: "unknown key; see the table of keys in the README"}
 		}
@@ -95,9 +104,12 @@ var foreign = map[string]func(c *Config, params map[string]string, value string)
 		return nil
 	},
 	"pool_timeout": func(c *Config, _ map[string]string, value string) error {
-		seconds, err := strconv.Atoi(value)
+		seconds, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || seconds < 0 {
 			return &ConfigError{Key: "pool_timeout", Problem: "not a whole number of seconds"}
+		}
+		if seconds > int64(math.MaxInt64/time.Second) {
+			return &ConfigError{Key: "pool_timeout", Problem: "too many seconds"}
 		}
 		c.QueueTimeout = time.Duration(seconds) * time.Second
 		return nil
@@ -110,6 +122,39 @@ var foreign = map[string]func(c *Config, params map[string]string, value string)
 		params["search_path"] = c.source.searchPath
 		return nil
 	},
+}
+
+// hasStrayAt tells whether a URL has an @ that neither ends the user and password
+// nor belongs to a parameter's value. A password that holds a bare @ or / puts
+// it there: the rest of it would be taken for a host or a database, which errors
+// show.
+func hasStrayAt(dsn string) bool {
+	scheme, rest, _ := strings.Cut(dsn, "://")
+	if scheme != "postgres" && scheme != "postgresql" {
+		return false
+	}
+	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
+		rest = rest[i+1:]
+	}
+	rest, params, _ := strings.Cut(rest, "?")
+	if strings.Contains(rest, "@") {
+		return true
+	}
+	for param := range strings.SplitSeq(params, "&") {
+		if key, _, _ := strings.Cut(param, "="); strings.Contains(key, "@") {
+			return true
+		}
+	}
+	return false
+}
+
+// swallowsPassword tells whether the password has become the value of the key
+// before it, as in "user= password=x": errors show a user, and most others.
+func swallowsPassword(conn *pgx.ConnConfig) bool {
+	values := append(slices.Collect(maps.Values(conn.RuntimeParams)), conn.Host, conn.User, conn.Database)
+	return slices.ContainsFunc(values, func(value string) bool {
+		return strings.HasPrefix(value, "password=") || strings.HasPrefix(value, "password =")
+	})
 }
 
 // parseProblem says in fixed words what pgx found wrong with a connection

@@ -24,7 +24,7 @@ type interceptor struct {
 // are closed, everything else now.
 func (i *interceptor) run(ctx context.Context, op *middleware.Op) error {
 	op.InTx = i.session.tx != nil
-	err := i.session.shared.handler(ctx, op)
+	err := i.session.shared.serve(ctx, op)
 	if err == nil {
 		err = unanswered(op)
 	}
@@ -36,7 +36,9 @@ func (i *interceptor) run(ctx context.Context, op *middleware.Op) error {
 		}
 	}
 	if err != nil || op.Kind != middleware.Query {
-		op.Finish(middleware.End{Err: err})
+		if panicked := finish(op, middleware.End{Err: err}); err == nil {
+			err = panicked
+		}
 	}
 	return err
 }
@@ -95,7 +97,11 @@ func (i *interceptor) ConnPing(ctx context.Context, _ driver.Pinger) error {
 func (i *interceptor) ConnBeginTx(ctx context.Context, _ driver.ConnBeginTx, opts driver.TxOptions) (context.Context, driver.Tx, error) {
 	op := middleware.NewOp(middleware.Begin, i.session)
 	op.TxOptions = opts
+	before := i.session.tx
 	err := i.run(ctx, op)
+	if err != nil && i.session.tx != before {
+		_ = i.session.tx.rollback(ctx) // a middleware failed what had succeeded
+	}
 	return ctx, op.Tx, err
 }
 
@@ -110,10 +116,21 @@ func (i *interceptor) TxRollback(ctx context.Context, tx driver.Tx) error {
 	return i.endTx(context.WithoutCancel(ctx), middleware.Rollback, tx)
 }
 
-func (i *interceptor) endTx(ctx context.Context, kind middleware.Kind, tx driver.Tx) error {
+// endTx ends a transaction. For database/sql it is over whatever the chain says:
+// one that a middleware leaves open would swallow what a sql.Conn runs next.
+func (i *interceptor) endTx(ctx context.Context, kind middleware.Kind, of driver.Tx) error {
 	op := middleware.NewOp(kind, i.session)
-	op.Tx = tx
-	return i.run(ctx, op)
+	op.Tx = of
+	err := i.run(ctx, op)
+	open := i.session.tx
+	if own, ok := of.(*tx); open == nil || ok && own != open {
+		return err
+	}
+	_ = open.rollback(ctx)
+	if err == nil && kind == middleware.Commit {
+		err = errors.New("pgpool: a middleware answered commit without ending the transaction, which is rolled back")
+	}
+	return err
 }
 
 // ConnPrepareContext implements sqlmw.Interceptor.

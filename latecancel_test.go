@@ -24,10 +24,10 @@ func (d *delayed) outlive(t *testing.T, exec func(context.Context, string, ...an
 		_, err := exec(pgpool.WithStatementTimeout(t.Context(), aMoment), "insert into deed values ('"+name+"')")
 		return err
 	})
-	within(t, "the reply", hold.Held())
-	within(t, "the cancel request", arrived)
+	arrives(t, "the reply", hold.Held())
+	arrives(t, "the cancel request", arrived)
 	hold.Release()
-	if err := within(t, "the answer", done); err != nil {
+	if err := arrives(t, "the answer", done); err != nil {
 		t.Fatalf("success that came within the grace is %v", err)
 	}
 }
@@ -45,7 +45,7 @@ func TestLateCancel_DoesNotHitTheNextStatementOfTheSameTransaction(t *testing.T)
 		next := async(func() error { return echo(t.Context(), tx, fmt.Sprint("next ", i)) })
 		waits(t, "the next statement", next)
 		d.ReleaseCancels()
-		if err := within(t, "the next statement", next); err != nil {
+		if err := arrives(t, "the next statement", next); err != nil {
 			t.Error(err)
 		}
 		for j := range 20 {
@@ -73,7 +73,7 @@ func TestLateCancel_IsWaitedForByEveryNextOperation(t *testing.T) {
 		},
 		"query":   func(ctx context.Context, c *sql.Conn) error { return echo(ctx, c, "x") },
 		"ping":    func(ctx context.Context, c *sql.Conn) error { return c.PingContext(ctx) },
-		"prepare": func(ctx context.Context, c *sql.Conn) error { return closing(c.PrepareContext(ctx, "select 2")) },
+		"prepare": func(ctx context.Context, c *sql.Conn) error { return closeStmt(c.PrepareContext(ctx, "select 2")) },
 		"begin": func(ctx context.Context, c *sql.Conn) error {
 			tx, err := c.BeginTx(ctx, nil)
 			if err != nil {
@@ -104,7 +104,7 @@ func TestLateCancel_IsWaitedForByEveryNextOperation(t *testing.T) {
 				t.Errorf("%d messages were sent", sent)
 			}
 			d.ReleaseCancels()
-			if err := within(t, name, done); err != nil {
+			if err := arrives(t, name, done); err != nil {
 				t.Error(err)
 			}
 			d.keeps(t, 1)
@@ -112,7 +112,7 @@ func TestLateCancel_IsWaitedForByEveryNextOperation(t *testing.T) {
 	}
 }
 
-func closing(stmt *sql.Stmt, err error) error {
+func closeStmt(stmt *sql.Stmt, err error) error {
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func TestLateCancel_LongerThanACommitMayTakeRollsTheTransactionBack(t *testing.T
 	done := async(tx.Commit)
 	waits(t, "the commit", done)
 	cancel(errGone)
-	err = within(t, "the commit", done)
+	err = arrives(t, "the commit", done)
 	if !errors.Is(err, pgpool.ErrRolledBack) || !errors.Is(err, context.Canceled) || !errors.Is(err, errGone) {
 		t.Errorf("got %v, want a rollback by the caller's cancellation", err)
 	}

@@ -75,10 +75,10 @@ func TestReplyJustBeforeTheLimit_IsTheAnswerAndNobodyIsCancelled(t *testing.T) {
 			_, err := d.db.ExecContext(ctx, "insert into deed values ($1)", name)
 			return err
 		})
-		within(t, "the reply", hold.Held())
+		arrives(t, "the reply", hold.Held())
 		waits(t, "the statement", done)
 		hold.Release()
-		if err := within(t, "the answer", done); err != nil {
+		if err := arrives(t, "the answer", done); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -102,11 +102,11 @@ func TestReplyJustAfterTheLimit_IsStillTheAnswerAndTheLateCancelHitsNobody(t *te
 					_, err := d.db.ExecContext(end.context(t.Context()), "insert into deed values ($1)", name)
 					return err
 				})
-				within(t, "the reply", hold.Held())
-				within(t, "the cancel request", d.CancelsArrived(1))
+				arrives(t, "the reply", hold.Held())
+				arrives(t, "the cancel request", d.CancelsArrived(1))
 				waits(t, "the statement", done)
 				hold.Release()
-				if err := within(t, "the answer", done); err != nil {
+				if err := arrives(t, "the answer", done); err != nil {
 					t.Fatalf("success that came within the grace is %v", err)
 				}
 				if got := d.deeds(t, name); got != 1 {
@@ -123,7 +123,7 @@ func TestReplyJustAfterTheLimit_IsStillTheAnswerAndTheLateCancelHitsNobody(t *te
 				waits(t, "the next statement", results)
 				d.ReleaseCancels()
 				for range others {
-					if err := within(t, "a statement", results); err != nil {
+					if err := arrives(t, "a statement", results); err != nil {
 						t.Error(err)
 					}
 				}
@@ -177,12 +177,12 @@ func TestLimitBetweenPrepareAndExecute_CancelsTheExecutionAfterAll(t *testing.T)
 				done := async(func() error {
 					return run(pgpool.WithStatementTimeout(t.Context(), aMoment), d.db)
 				})
-				within(t, "the reply", hold.Held())
-				within(t, "the cancel request", d.CancelsArrived(1))
+				arrives(t, "the reply", hold.Held())
+				arrives(t, "the cancel request", d.CancelsArrived(1))
 				waits(t, "the statement", done) // meanwhile the server deals with the cancel
 				since := time.Now()
 				hold.Release()
-				err := within(t, "the end", done)
+				err := arrives(t, "the end", done)
 				wantLimit(t, err, "statement", "pool_statement_timeout")
 				if errors.Is(err, pgpool.ErrOutcomeUnknown) {
 					t.Errorf("the server has answered, and the error says %v", err)
@@ -215,10 +215,10 @@ func TestLimitInPrepare_LeavesThePreparedStatementUnrun(t *testing.T) {
 		_, err := stmt.ExecContext(pgpool.WithStatementTimeout(t.Context(), aMoment), "x")
 		return err
 	})
-	within(t, "the reply", hold.Held())
-	within(t, "the cancel request", d.CancelsArrived(1))
+	arrives(t, "the reply", hold.Held())
+	arrives(t, "the cancel request", d.CancelsArrived(1))
 	hold.Release()
-	err = within(t, "the end", done)
+	err = arrives(t, "the end", done)
 	wantLimit(t, err, "statement", "pool_statement_timeout")
 	if got := d.deeds(t, "x"); got != 0 {
 		t.Errorf("%d rows, want none", got)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -210,5 +211,24 @@ func TestCancellation_InsideATransactionLeavesItToBeRolledBack(t *testing.T) {
 	}
 	if after := backendPID(t, db); after != before {
 		t.Errorf("connection %d was replaced by %d", before, after)
+	}
+}
+
+func TestConnectLimit_NamesTheKeyAndTheAddressThatDidNotAnswer(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	db, err := sql.Open("pgpool", "postgres://u@"+silent.Addr().String()+"/x?sslmode=disable&pool_connect_timeout=100ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.Exec("select 1")
+	wantLimit(t, err, "connect", "pool_connect_timeout")
+	if !strings.Contains(err.Error(), silent.Addr().String()) {
+		t.Errorf("%v does not name the address", err)
 	}
 }

@@ -30,7 +30,7 @@ func TestRollbackAfterACancelledStatement_IsSentAndKeepsTheConnection(t *testing
 			if err := tx.Rollback(); err != nil {
 				t.Error(err)
 			}
-			within(t, "the rollback", rollback)
+			arrives(t, "the rollback", rollback)
 			if err := echo(t.Context(), d.db, "next"); err != nil {
 				t.Error(err)
 			}
@@ -92,7 +92,7 @@ func TestRollbackByDatabaseSQL_IsSentAndKeepsTheConnection(t *testing.T) {
 			if err := use(ctx, tx); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want the caller's cancellation", err)
 			}
-			within(t, "the rollback", rollback)
+			arrives(t, "the rollback", rollback)
 			if err := echo(t.Context(), d.db, "next"); err != nil {
 				t.Error(err)
 			}
@@ -111,8 +111,8 @@ func TestRollbackThatIsNeverAnswered_EndsWithTheConnection(t *testing.T) {
 	}
 	hold := d.HoldReply(faultproxy.Executing("rollback"), faultproxy.WholeReply)
 	done := async(tx.Rollback)
-	within(t, "the reply", hold.Held())
-	if err := within(t, "the rollback", done); err != nil {
+	arrives(t, "the reply", hold.Held())
+	if err := arrives(t, "the rollback", done); err != nil {
 		t.Errorf("the transaction has gone with its connection: %v", err)
 	}
 	d.Cut(faultproxy.FIN)
@@ -132,7 +132,7 @@ func TestRollbackByThePoolThatIsNeverAnswered_EndsWithTheConnection(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, "the reply", hold.Held())
+	arrives(t, "the reply", hold.Held())
 	d.closedFor(t, stats.Unclean, 1)
 	wantLimit(t, tx.Rollback(), "transaction", "pool_tx_timeout")
 	d.Cut(faultproxy.FIN)

@@ -121,7 +121,9 @@ func (r *rows) Close() error {
 		r.closeInner()
 	}
 	if r.op != nil {
-		r.op.Finish(middleware.End{Rows: r.count, Err: r.err})
+		if panicked := finish(r.op, middleware.End{Rows: r.count, Err: r.err}); r.err == nil {
+			r.err = panicked
+		}
 	}
 	return r.err
 }

@@ -65,7 +65,7 @@ func TestRowsInterrupted_KeepTheConnectionWherever(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = within(t, "the end", async(func() error {
+			err = arrives(t, "the end", async(func() error {
 				defer rows.Close()
 				return read(ctx, func() { cancel(errGone) }, rows)
 			}))

@@ -71,29 +71,34 @@ func (s *session) enter(ctx context.Context) (physical.Backend, error) {
 // returns nothing if another connection is to be borrowed.
 func (s *session) resume() (physical.Backend, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.tx != nil && s.tx.expired != nil {
+		defer s.mu.Unlock()
 		return nil, s.tx.expired
 	}
-	if s.lease == nil {
-		if s.used { // a transaction's limit has taken it away
-			return nil, &retry.LostError{Outcome: retry.DidNotRun, Cause: ErrSessionLost}
-		}
+	if s.backend == nil && s.used { // a transaction's limit has taken it away
+		defer s.mu.Unlock()
+		return nil, &retry.LostError{Outcome: retry.DidNotRun, Cause: ErrSessionLost}
+	}
+	backend := s.backend
+	s.busy, s.lent = backend != nil, false
+	s.mu.Unlock()
+	if backend == nil {
 		return nil, nil
 	}
-	err := s.backend.Usable()
+	err := backend.Usable()
 	switch {
 	case err == nil:
-		s.busy, s.lent = true, false
-		return s.backend, nil
+		return backend, nil
 	case errors.Is(err, ErrConnBusy):
-		return nil, err
 	case s.tx != nil:
-		return nil, &retry.LostError{Outcome: retry.RolledBack, Cause: err}
+		err = &retry.LostError{Outcome: retry.RolledBack, Cause: err}
 	case s.used:
-		return nil, &retry.LostError{Outcome: retry.DidNotRun, Cause: fmt.Errorf("%w: %w", ErrSessionLost, err)}
+		err = &retry.LostError{Outcome: retry.DidNotRun, Cause: fmt.Errorf("%w: %w", ErrSessionLost, err)}
+	default:
+		err = nil // nothing is lost with the connection
 	}
-	return nil, nil
+	s.leave()
+	return nil, err
 }
 
 // enterRows begins a step through open rows in a transaction with a limit.
@@ -214,7 +219,7 @@ func (s *session) query(ctx context.Context, statement physical.Statement) (driv
 // before the one that failed may have left state in the session.
 func (s *session) failed(ctx context.Context, backend physical.Backend, sql string, err error) error {
 	err = backend.Fault(ctx, sql, err)
-	s.used = s.used || backend.Usable() == nil
+	s.used = s.used || !backend.Lost()
 	return err
 }
 
@@ -259,7 +264,7 @@ func (s *session) raw(ctx context.Context) (*pgx.Conn, error) {
 	}
 	defer s.leave()
 	s.used = true
-	pgxConn, err := backend.PGX(ctx)
+	pgxConn, err := backend.Raw(ctx)
 	if err == nil && pgxConn != nil {
 		err = s.lend()
 	}

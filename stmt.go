@@ -54,10 +54,11 @@ func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
 // statement is a prepared statement of a session: its text, for which whatever
 // connection serves the session finds or makes a preparation.
 type statement struct {
-	session *session
-	text    string
-	origin  driver.Stmt // tells about parameters; belongs to a connection
-	closed  atomic.Bool
+	session  *session
+	text     string
+	numInput int
+	origin   driver.Stmt // checks arguments; belongs to a connection, which may be another's by then
+	closed   atomic.Bool
 }
 
 var (
@@ -69,7 +70,9 @@ var (
 
 func newStatement(s *session, text string, origin driver.Stmt) *statement {
 	s.shared.texts.Hold(text)
-	return &statement{session: s, text: text, origin: origin}
+	// Asked now, while the connection is this session's: later it may be in use
+	// elsewhere, or closed.
+	return &statement{session: s, text: text, numInput: origin.NumInput(), origin: origin}
 }
 
 // Close gives up the hold on the text and touches no connection: by the time
@@ -81,7 +84,7 @@ func (s *statement) Close() error {
 	return nil
 }
 
-func (s *statement) NumInput() int { return s.origin.NumInput() }
+func (s *statement) NumInput() int { return s.numInput }
 
 // CheckNamedValue asks the driver's statement first and its connection then, as
 // database/sql does.
@@ -89,7 +92,8 @@ func (s *statement) CheckNamedValue(value *driver.NamedValue) error {
 	if checker, ok := s.origin.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(value)
 	}
-	if converter, ok := s.origin.(driver.ColumnConverter); ok { //nolint:staticcheck // drivers have it
+	//lint:ignore SA1019 drivers have it
+	if converter, ok := s.origin.(driver.ColumnConverter); ok {
 		converted, err := converter.ColumnConverter(value.Ordinal - 1).ConvertValue(value.Value)
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ func TestTxLimitBeforeAStatementBegins_KeepsItFromRunning(t *testing.T) {
 	<-time.After(1200 * time.Millisecond) // the limit is over
 	groups := d.Counts().Groups
 	d.ReleaseCancels()
-	err = within(t, "the next statement", next)
+	err = arrives(t, "the next statement", next)
 	wantLimit(t, err, "transaction", "pool_tx_timeout")
 	wantLimit(t, tx.Commit(), "transaction", "pool_tx_timeout")
 	if after := backendPID(t, d.db); after != before {
@@ -78,7 +78,7 @@ func TestTxLimitThatIsOverAtOnce_IsNotLost(t *testing.T) {
 		}()
 	}
 	for range cap(done) {
-		if err := within(t, "the limit", done); err != nil {
+		if err := arrives(t, "the limit", done); err != nil {
 			t.Error(err)
 		}
 	}
@@ -116,7 +116,7 @@ func TestTxLimitTogetherWithTheStatementsOwnEnd_EndsBoth(t *testing.T) {
 		}()
 	}
 	for range cap(done) {
-		if err := within(t, "the end", done); err != nil {
+		if err := arrives(t, "the end", done); err != nil {
 			t.Error(err)
 		}
 	}
@@ -214,7 +214,7 @@ func TestTxLimitInRaw_ClosesTheConnectionAndLendsItToNobody(t *testing.T) {
 			if err := conn.Close(); err != nil {
 				t.Error(err)
 			}
-			if err := within(t, "the other caller", other); err != nil {
+			if err := arrives(t, "the other caller", other); err != nil {
 				t.Error(err)
 			}
 			if got := d.deeds(t, "x"); got != 0 {

@@ -5,9 +5,18 @@ go 1.26
 replace github.com/pgpool-go/pgpool => ../
 
 require (
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/pgpool-go/pgpool v0.0.0-00010101000000-000000000000
+)
+
+require (
+	github.com/DataDog/go-sqllexer v0.2.6 // indirect
+	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.12.0 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	github.com/ngrok/sqlmw v0.0.0-20220520173518-97c9c04efc79 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )

@@ -3,6 +3,7 @@ package limiter
 import (
 	"cmp"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,7 +33,8 @@ var ErrDraining = errors.New("pgpool: draining, no new work is accepted")
 // exception: it matches context.Canceled and context.DeadlineExceeded only if
 // its Reason does, that is, if the caller's own context ended the call. A Cause
 // such as a dial that ran into its own deadline must not look like the caller's.
-// Each call that fails gets a QueueError of its own.
+// It never matches driver.ErrBadConn. Each call that fails gets a QueueError of
+// its own.
 type QueueError struct {
 	// InUse is the number of permits out, Limit the limit that they were under.
 	InUse, Limit int
@@ -83,7 +85,8 @@ func (e *QueueError) Error() string {
 }
 
 // Unwrap returns the Reason and the Cause, leaving out what is nil. A Cause that
-// matches an error of package context comes wrapped, so as not to match it.
+// matches an error of package context or driver.ErrBadConn comes wrapped, so as
+// not to match it.
 func (e *QueueError) Unwrap() []error {
 	wrapped := make([]error, 0, 2)
 	if e.Reason != nil {
@@ -91,7 +94,7 @@ func (e *QueueError) Unwrap() []error {
 	}
 	switch {
 	case e.Cause == nil:
-	case errors.Is(e.Cause, context.DeadlineExceeded), errors.Is(e.Cause, context.Canceled):
+	case errors.Is(e.Cause, context.DeadlineExceeded), errors.Is(e.Cause, context.Canceled), errors.Is(e.Cause, driver.ErrBadConn):
 		wrapped = append(wrapped, foreignCause{e.Cause})
 	default:
 		wrapped = append(wrapped, e.Cause)
@@ -106,16 +109,21 @@ func (e *QueueError) Timeout() bool {
 }
 
 // foreignCause matches whatever its error matches, but for the errors of
-// package context. Those reach a QueueError by way of dials (a timeout of
-// package net matches context.DeadlineExceeded, too) and of causes that other
-// calls left behind, and a caller takes them for its own deadline. It has no
-// Unwrap, which would let errors.Is look past it.
+// package context and driver.ErrBadConn. Those of package context reach a
+// QueueError by way of dials (a timeout of package net matches
+// context.DeadlineExceeded, too) and of causes that other calls left behind, and
+// a caller takes them for its own deadline. For ErrBadConn database/sql would
+// make the call again. It has no Unwrap, which would let errors.Is look past it.
 type foreignCause struct{ err error }
 
 func (c foreignCause) Error() string { return c.err.Error() }
 
 func (c foreignCause) Is(target error) bool {
-	return target != context.DeadlineExceeded && target != context.Canceled && errors.Is(c.err, target)
+	switch target {
+	case context.DeadlineExceeded, context.Canceled, driver.ErrBadConn:
+		return false
+	}
+	return errors.Is(c.err, target)
 }
 
 func (c foreignCause) As(target any) bool { return errors.As(c.err, target) }

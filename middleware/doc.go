@@ -41,7 +41,11 @@
 //     interfaces as its callers need.
 //   - Commit, Rollback and the end of Rows complete work that holds a
 //     connection. They arrive here like every other operation (the end of Rows
-//     through [Op.OnEnd]); a middleware that refuses a Commit or a Rollback
-//     leaves the transaction to be rolled back when its connection is given
-//     back.
+//     through [Op.OnEnd]). For the application a transaction is over when its
+//     Commit or Rollback has returned, so one that a middleware did not pass on
+//     is rolled back then, and a Commit answered that way is an error.
+//   - It does not panic. If it does all the same, that is the operation's error
+//     (pgpool.PanicError), since database/sql would keep the connection and its
+//     locks. What had succeeded before is undone as after an error: rows are
+//     closed, a transaction that was to begin is rolled back.
 package middleware

@@ -98,8 +98,9 @@ func (op *Op) Finish(end End) {
 		return
 	}
 	op.ended, op.end = true, end
-	for i := len(op.onEnd) - 1; i >= 0; i-- {
-		op.onEnd[i](end)
-	}
+	gathered := op.onEnd
 	op.onEnd = nil
+	for _, f := range gathered {
+		defer f(end) // last in, first out, and all of them even if one panics
+	}
 }

@@ -1,6 +1,9 @@
 package retry
 
-import "errors"
+import (
+	"database/sql/driver"
+	"errors"
+)
 
 // ErrOutcomeUnknown matches errors of operations whose connection was lost
 // after they had been sent and before the answer was complete: they may have
@@ -58,5 +61,24 @@ func (e *LostError) Is(target error) bool {
 	}
 }
 
-// Unwrap returns the cause.
-func (e *LostError) Unwrap() error { return e.Cause }
+// Unwrap returns the Cause. One that matches driver.ErrBadConn, as the cause of
+// a caller's context may, comes wrapped, so as not to match it: database/sql
+// would run the operation again.
+func (e *LostError) Unwrap() error {
+	if errors.Is(e.Cause, driver.ErrBadConn) {
+		return harmlessCause{e.Cause}
+	}
+	return e.Cause
+}
+
+// harmlessCause matches whatever its error matches, but for driver.ErrBadConn.
+// It has no Unwrap, which would let errors.Is look past it.
+type harmlessCause struct{ err error }
+
+func (c harmlessCause) Error() string { return c.err.Error() }
+
+func (c harmlessCause) Is(target error) bool {
+	return target != driver.ErrBadConn && errors.Is(c.err, target)
+}
+
+func (c harmlessCause) As(target any) bool { return errors.As(c.err, target) }

@@ -33,8 +33,11 @@ type Backend interface {
 	pool.Physical
 
 	// Usable is the error for which no operation can start: ErrConnBusy while
-	// rows are open, the cause once the connection is gone, else nil.
+	// rows are open, the cause once the connection is gone, else nil. It looks
+	// at the socket, without waiting.
 	Usable() error
+	// Lost tells whether an operation has met the end of the connection.
+	Lost() bool
 	// Begin, Commit and Rollback have errors that are pgpool's already.
 	Begin(ctx context.Context, opts driver.TxOptions, timeout time.Duration) error
 	Commit(ctx context.Context) error
@@ -54,6 +57,7 @@ type Backend interface {
 	Fault(ctx context.Context, sql string, err error) error
 	// Checker checks arguments; nil for database/sql's default.
 	Checker() driver.NamedValueChecker
-	// PGX returns the connection as pgx knows it, nil for another driver.
-	PGX(ctx context.Context) (*pgx.Conn, error)
+	// Raw hands the connection to somebody who uses pgx, until the next
+	// operation. It is nil for another driver.
+	Raw(ctx context.Context) (*pgx.Conn, error)
 }

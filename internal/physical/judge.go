@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,16 +40,22 @@ func Judge(err error) pool.Fault {
 		authority    x509.UnknownAuthorityError
 		hostname     x509.HostnameError
 		header       tls.RecordHeaderError
-		alert        tls.AlertError
 	)
 	switch {
 	case errors.As(err, &schema), errors.As(err, &verification), errors.As(err, &authority),
-		errors.As(err, &hostname), errors.As(err, &header), errors.As(err, &alert):
+		errors.As(err, &hostname), errors.As(err, &header), isAlert(err):
 		return pool.Permanent
 	case strings.Contains(err.Error(), "server refused TLS connection"): // pgconn has no value for it
 		return pool.Permanent
 	}
 	return pool.Transient
+}
+
+// isAlert tells whether the server broke TLS off, as it does for a certificate
+// that has expired. The type of the alert inside is not exported.
+func isAlert(err error) bool {
+	var opErr *net.OpError
+	return errors.As(err, &opErr) && opErr.Op == "remote error"
 }
 
 // judgeServer reads what a server, or a pooler in front of it, said at login.

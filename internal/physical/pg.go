@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -33,6 +34,7 @@ type PG struct {
 	// lateCancels: the server's cancels may hit a later statement, so that a
 	// connection is not kept after one.
 	lateCancels bool
+	caches      bool // pgx keeps plans or descriptions, unless told otherwise
 
 	tx   pgx.Tx // begun through Begin and not ended
 	inTx bool   // the operation at hand began inside a transaction
@@ -45,6 +47,7 @@ var _ Backend = (*PG)(nil)
 
 func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 	conn := std.Conn()
+	config := conn.Config()
 	return &PG{
 		std:       std,
 		conn:      conn,
@@ -55,12 +58,13 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 		interrupt: wire.interrupt,
 		watcher:   ctxwatch.NewContextWatcher(wire.interrupt),
 		// Supavisor passes cancels on asynchronously.
-		lateCancels: strings.HasSuffix(conn.Config().Host, ".pooler.supabase.com"),
+		lateCancels: strings.HasSuffix(config.Host, ".pooler.supabase.com"),
+		caches:      keepsPlans(config.DefaultQueryExecMode),
 	}
 }
 
-// PGX returns the connection as pgx knows it, for use until its next operation.
-func (c *PG) PGX(ctx context.Context) (*pgx.Conn, error) {
+// Raw implements Backend.
+func (c *PG) Raw(ctx context.Context) (*pgx.Conn, error) {
 	if err := c.settle(ctx, false); err != nil {
 		return nil, c.Fault(ctx, "", err)
 	}
@@ -80,13 +84,23 @@ func (c *PG) Usable() error {
 		return c.lost
 	case c.pgc.IsBusy():
 		return ErrConnBusy
+	case c.socket.sight() == hungUp:
+		// Seen before anything of the next operation is sent: it does not run.
+		c.lost, c.cause = errHungUp, stats.FoundDead
+		c.Kill() // so that pgx, which is to know, need not talk to it
+		_ = c.conn.Close(context.Background())
+		return c.lost
 	default:
 		return nil
 	}
 }
 
+// Lost implements Backend.
+func (c *PG) Lost() bool { return c.conn.IsClosed() }
+
 var (
 	errClosed      = errors.New("the connection was closed")
+	errHungUp      = fmt.Errorf("the server closed the connection while it was idle: %w", io.ErrUnexpectedEOF)
 	errStrayCancel = errors.New("a cancel request was not answered and may still arrive")
 )
 
@@ -96,6 +110,7 @@ func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
 	case c.conn.IsClosed() || sight == hungUp:
 		return pool.Dead
 	case sight == arrived,
+		c.pgc.Frontend().ReadBufferLen() > 0, // it came with the end of an answer
 		sight == quiet && idle > pingAfter,
 		sight == unseen && idle > pingUnseen,
 		len(c.prepared.dead()) > 0:
@@ -119,7 +134,7 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, stats.Busy
 	case stray, unsettled && c.lateCancels:
 		return pool.Dead, stats.Cancelled
-	case unsettled, c.pgc.TxStatus() != 'I':
+	case unsettled, c.pgc.TxStatus() != 'I', len(c.prepared.dead()) > 0:
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -232,6 +247,7 @@ func (c *PG) start(ctx context.Context, timeout time.Duration) error {
 func (c *PG) settle(ctx context.Context, silent bool) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
+	c.wire.altered = c.wire.altered && c.inTx
 	if !c.interrupt.unsettled() {
 		return nil
 	}

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pgpool-go/pgpool/internal/pool"
 )
 
 // PGDialer opens connections to PostgreSQL. It is safe for concurrent use; its
@@ -103,7 +103,7 @@ func (d *PGDialer) open(ctx context.Context, config *pgx.ConnConfig, texts *Text
 			return nil, fmt.Errorf("pgpool: before-connect hook: %w", err)
 		}
 	}
-	d.shareTimeout(config)
+	names := shareTimeout(ctx, config, d.ConnectTimeout)
 	wire := new(Wire)
 	build := config.BuildFrontend
 	if build == nil {
@@ -121,6 +121,7 @@ func (d *PGDialer) open(ctx context.Context, config *pgx.ConnConfig, texts *Text
 	conn, err := stdlib.GetConnector(*config).Connect(ctx)
 	// The application may dial with a copy of the connection's configuration.
 	wire.connected()
+	names.forget()
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -147,6 +148,10 @@ func (d *PGDialer) prepare(ctx context.Context, c *PG) error {
 	}
 	if err := d.AfterConnect(ctx, c.conn); err != nil {
 		return fmt.Errorf("pgpool: after-connect hook: %w", err)
+	}
+	if condition, _ := c.Settle(); condition != pool.Ready {
+		// What is written in a forgotten transaction would be lost.
+		return errors.New("pgpool: after-connect hook: it left the connection closed, busy or in a transaction")
 	}
 	return nil
 }
@@ -187,29 +192,15 @@ func (d *PGDialer) explain(err error) error {
 	return err
 }
 
-// shareTimeout leaves every address of a DSN with several its part of the time:
-// the first may be a black hole, and pgx would wait there for all of it.
-func (d *PGDialer) shareTimeout(config *pgx.ConnConfig) {
-	addresses := map[string]bool{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))): true}
-	for _, fallback := range config.Fallbacks {
-		addresses[net.JoinHostPort(fallback.Host, strconv.Itoa(int(fallback.Port)))] = true
-	}
-	share := d.ConnectTimeout / time.Duration(len(addresses))
-	if share > 0 && len(addresses) > 1 && (config.ConnectTimeout == 0 || config.ConnectTimeout > share) {
-		config.ConnectTimeout = share
-	}
-}
-
 // refusedCredentials tells whether other credentials could have helped.
 func refusedCredentials(err error) bool {
 	var (
 		pgErr        *pgconn.PgError
 		verification *tls.CertificateVerificationError
 		authority    x509.UnknownAuthorityError
-		alert        tls.AlertError
 	)
 	if errors.As(err, &pgErr) {
 		return pgErr.Code == "28P01" || pgErr.Code == "28000"
 	}
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &alert)
+	return errors.As(err, &verification) || errors.As(err, &authority) || isAlert(err)
 }

@@ -75,10 +75,8 @@ func (c *PG) refusal(ctx context.Context, err error) error {
 		return err
 	case ctx.Err() != nil && !c.wire.executable:
 		return ContextError(ctx) // pgx says "context already done", or ErrBadConn
-	case errors.Is(err, driver.ErrBadConn):
-		return c.ioError(err)
 	default:
-		return err
+		return withoutBadConn(err) // of an argument's Value method, for instance
 	}
 }
 
@@ -88,7 +86,7 @@ func (c *PG) ioError(err error) error {
 		return err
 	}
 	if seen := c.wire.err(); seen != nil {
-		return seen
+		return withoutBadConn(seen)
 	}
 	return errClosed
 }
@@ -99,5 +97,14 @@ func ContextError(ctx context.Context) error {
 	if cause == nil || errors.Is(err, cause) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", err, cause)
+	return fmt.Errorf("%w: %w", err, withoutBadConn(cause))
+}
+
+// withoutBadConn keeps only the text of an error that matches driver.ErrBadConn,
+// whoever made it: database/sql would run the operation again.
+func withoutBadConn(err error) error {
+	if errors.Is(err, driver.ErrBadConn) {
+		return errors.New(err.Error())
+	}
+	return err
 }

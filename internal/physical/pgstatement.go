@@ -3,9 +3,6 @@ package physical
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Exec implements Backend.
@@ -14,6 +11,14 @@ func (c *PG) Exec(ctx context.Context, statement Statement) (driver.Result, erro
 		return nil, err
 	}
 	defer c.interrupt.end()
+	result, err := c.exec(ctx, statement)
+	if c.outdated(err) {
+		return c.exec(ctx, statement)
+	}
+	return result, err
+}
+
+func (c *PG) exec(ctx context.Context, statement Statement) (driver.Result, error) {
 	if err := c.ready(ctx, statement); err != nil {
 		return nil, err
 	}
@@ -31,6 +36,9 @@ func (c *PG) Query(ctx context.Context, statement Statement) (driver.Rows, Finis
 		return nil, nil, err
 	}
 	rows, err := c.query(ctx, statement)
+	if c.outdated(err) {
+		rows, err = c.query(ctx, statement)
+	}
 	c.interrupt.disarm()
 	if err != nil {
 		c.interrupt.end()
@@ -48,7 +56,7 @@ func (c *PG) query(ctx context.Context, statement Statement) (driver.Rows, error
 	if err := c.ready(ctx, statement); err != nil {
 		return nil, err
 	}
-	rows, err := c.std.QueryContext(ctx, statement.SQL, statement.Args)
+	rows, err := c.std.QueryContext(ctx, statement.SQL, c.queryArgs(statement))
 	if err != nil {
 		c.forgetStale(statement, err)
 		return nil, err
@@ -101,17 +109,4 @@ func (c *PG) ready(ctx context.Context, statement Statement) error {
 		return err
 	}
 	return c.interrupt.why()
-}
-
-// forgetStale drops a prepared statement that the server cannot run any more,
-// because a type that it returns has changed or somebody deallocated it: it
-// would fail in the same way for as long as the connection lives.
-func (c *PG) forgetStale(statement Statement, err error) {
-	var pgErr *pgconn.PgError
-	if !statement.Prepared || !errors.As(err, &pgErr) || c.conn.IsClosed() {
-		return
-	}
-	if pgErr.Code == "26000" || pgErr.Code == "0A000" && pgErr.Routine == "RevalidateCachedQuery" {
-		_ = c.prepared.forget(statement.SQL)
-	}
 }

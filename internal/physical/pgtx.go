@@ -4,12 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgpool-go/pgpool/retry"
 )
@@ -87,8 +85,9 @@ func (c *PG) Commit(ctx context.Context) error {
 	}
 }
 
-// Rollback implements Backend. A connection that is gone has taken its
-// transaction with it: then there is nothing to roll back, and no error.
+// Rollback implements Backend. A connection that is gone, if only by now, has
+// taken its transaction with it: then there is nothing to roll back, and no
+// error.
 func (c *PG) Rollback(ctx context.Context) error {
 	tx := c.tx
 	c.tx = nil
@@ -100,8 +99,7 @@ func (c *PG) Rollback(ctx context.Context) error {
 		err = tx.Rollback(ctx)
 	}
 	c.interrupt.end()
-	var pgErr *pgconn.PgError
-	if err != nil && !errors.As(err, &pgErr) {
+	if err != nil && c.conn.IsClosed() {
 		_ = c.fault(ctx, err, retry.RolledBack)
 		return nil
 	}

@@ -100,6 +100,14 @@ func (p *prepared) forget(text string) error {
 	return stmt.Close()
 }
 
+// clear closes all statements.
+func (p *prepared) clear() {
+	for p.stmts != nil && p.stmts.Len() > 0 {
+		_, stmt, _ := p.stmts.RemoveOldest()
+		_ = stmt.Close()
+	}
+}
+
 // dead returns the texts that nobody refers to any more.
 func (p *prepared) dead() []string {
 	if p.stmts == nil || p.stmts.Len() == 0 {

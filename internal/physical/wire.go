@@ -1,7 +1,7 @@
 package physical
 
 import (
-	"encoding/binary"
+	"bytes"
 	"io"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 // For one operation pgx writes, then reads. What it does beside that, when it
 // closes a connection in the background, sends nothing but Terminate.
 type Wire struct {
+	heard      bool // something was written: there is evidence to be had
 	executable bool // a message left that has the server execute something
 	writeErr   error
 
@@ -23,24 +24,25 @@ type Wire struct {
 	tag       string // of the newest of them
 	readErr   error
 
+	altered bool // a definition was changed, in this transaction if in one
+
 	// rowTimeout limits each wait for more of a result that has begun to come.
 	rowTimeout time.Duration
 	interrupt  *interrupter
 
-	header [5]byte // of the frame that arrives now: type and length
-	have   int     // bytes of header
-	body   int     // bytes of its body still to come
-	text   []byte  // the body, of a CommandComplete
+	in   frames
+	text []byte // what has arrived of a CommandComplete's body
 
 	sealed bool // the connection is made; another does not write here
 }
 
-// maxTag is more than any command tag needs.
-const maxTag = 64
+// maxTag is more than the tags that matter need.
+const maxTag = 16
 
-// start forgets the operation before.
+// start forgets the operation before. Of a connection that writes past the Wire,
+// as a user's own frontend could, the worst is assumed.
 func (w *Wire) start() {
-	w.executable, w.writeErr = false, nil
+	w.executable, w.writeErr = !w.heard, nil
 	w.completed, w.tag, w.readErr = 0, "", nil
 	w.rowTimeout = 0
 }
@@ -53,62 +55,52 @@ func (w *Wire) err() error {
 	return w.writeErr
 }
 
-// sent takes note of messages that left, whole or cut off by an error.
-func (w *Wire) sent(p []byte) {
-	for len(p) >= 5 {
-		switch p[0] {
-		case 'Q', 'E', 'F', 'd', 'c': // Query, Execute, FunctionCall, CopyData, CopyDone
-			w.executable = true
-		}
-		size := 1 + int(binary.BigEndian.Uint32(p[1:5]))
-		if size < 5 || size >= len(p) {
-			return
-		}
-		p = p[size:]
+// sent takes note of a message that leaves, whole or cut off by an error. Those
+// known not to execute anything are named, so that a stranger counts.
+func (w *Wire) sent(kind byte) {
+	switch kind {
+	case 'P', 'B', 'D', 'C', 'H', 'S', // Parse, Bind, Describe, Close, Flush, Sync
+		'X', 'p', 'f', 0: // Terminate, a password, CopyFail, the startup message
+	default: // Query, Execute, FunctionCall, CopyData, CopyDone
+		w.executable = true
 	}
 }
 
-// received takes note of frames that arrive, in pieces of any size.
+// received takes note of messages that arrive, in pieces of any size.
 func (w *Wire) received(p []byte) {
 	for len(p) > 0 {
-		if w.have < len(w.header) {
-			n := copy(w.header[w.have:], p)
-			w.have += n
-			p = p[n:]
-			if w.have < len(w.header) {
-				return
-			}
-			w.body = int(binary.BigEndian.Uint32(w.header[1:])) - 4
-			w.text = w.text[:0]
+		var (
+			body     []byte
+			complete bool
+		)
+		body, p, complete = w.in.next(p)
+		if w.in.kind() != 'C' {
+			continue
 		}
-		n := min(len(p), max(0, w.body))
-		if w.header[0] == 'C' && len(w.text)+n <= maxTag {
-			w.text = append(w.text, p[:n]...)
-		}
-		w.body -= n
-		p = p[n:]
-		if w.body > 0 {
-			return
-		}
-		w.have = 0
-		if w.header[0] == 'C' {
+		w.text = append(w.text, body[:min(len(body), maxTag-len(w.text))]...)
+		if complete {
 			w.completed++
 			w.tag = commandTag(w.text)
+			w.altered = w.altered || changesDefinition(w.text)
+			w.text = w.text[:0]
 		}
 	}
 }
 
 func commandTag(body []byte) string {
-	if n := len(body); n > 0 && body[n-1] == 0 {
-		body = body[:n-1]
-	}
 	switch string(body) { // the two that matter, without an allocation
-	case "COMMIT":
+	case "COMMIT\x00":
 		return "COMMIT"
-	case "ROLLBACK":
+	case "ROLLBACK\x00":
 		return "ROLLBACK"
 	}
 	return ""
+}
+
+// changesDefinition tells whether a command may change what others return.
+// CREATE is not among them: temporary tables are too common in it.
+func changesDefinition(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP "))
 }
 
 // wrap puts the evidence between pgx and the connection. build is the user's
@@ -119,7 +111,7 @@ func (w *Wire) wrap(build func(io.Reader, io.Writer) *pgproto3.Frontend) func(io
 			return build(r, wr)
 		}
 		*w = Wire{} // pgx calls this for every address that it tries
-		return build(wireReader{w, r}, &wireWriter{wire: w, w: wr})
+		return build(wireReader{w, r}, &wireWriter{wire: w, w: wr, out: untyped()})
 	}
 }
 
@@ -148,20 +140,21 @@ func (r wireReader) Read(p []byte) (int, error) {
 }
 
 type wireWriter struct {
-	wire    *Wire
-	w       io.Writer
-	started bool // the startup message, which has no type byte, is out
+	wire *Wire
+	w    io.Writer
+	out  frames
 }
 
 func (w *wireWriter) Write(p []byte) (int, error) {
-	if len(p) > 0 && p[0] == 'X' && w.started {
+	if len(p) == 5 && p[0] == 'X' && w.out.between() {
 		return w.w.Write(p) // Terminate, maybe from the background
 	}
 	n, err := w.w.Write(p)
-	if w.started {
-		w.wire.sent(p[:n])
+	w.wire.heard = true
+	for rest := p[:n]; len(rest) > 0; {
+		_, rest, _ = w.out.next(rest)
+		w.wire.sent(w.out.kind())
 	}
-	w.started = true
 	if err != nil {
 		w.wire.writeErr = err
 	}

@@ -5,11 +5,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgpool-go/pgpool/internal/pool"
+	"github.com/pgpool-go/pgpool/internal/sqltext"
+	"github.com/pgpool-go/pgpool/middleware"
 	"github.com/pgpool-go/pgpool/retry"
 	"github.com/pgpool-go/pgpool/stats"
 )
@@ -20,7 +23,10 @@ type Wrapped struct {
 	conn     driver.Conn
 	prepared prepared
 	tx       driver.Tx // begun through Begin and not ended
+	answered bool      // rows were returned in this lease, and may be open still
+	stale    bool      // a lease has ended since the session was reset
 	lost     error     // why the connection is gone
+	closed   atomic.Bool
 
 	mu      sync.Mutex
 	current *operation // the newest that has not ended
@@ -37,8 +43,8 @@ func NewWrapped(conn driver.Conn, texts *Texts, maxPrepared int) *Wrapped {
 // Conn returns the driver's connection.
 func (c *Wrapped) Conn() driver.Conn { return c.conn }
 
-// PGX returns nil.
-func (c *Wrapped) PGX(context.Context) (*pgx.Conn, error) { return nil, nil }
+// Raw implements Backend.
+func (c *Wrapped) Raw(context.Context) (*pgx.Conn, error) { return nil, nil }
 
 // Checker returns the driver's own checker of arguments, if it has one.
 func (c *Wrapped) Checker() driver.NamedValueChecker {
@@ -50,21 +56,32 @@ func (c *Wrapped) Checker() driver.NamedValueChecker {
 // the driver knows.
 func (c *Wrapped) Usable() error { return c.lost }
 
+// Lost implements Backend.
+func (c *Wrapped) Lost() bool { return c.lost != nil }
+
 // Look implements pool.Physical: it resets the session as database/sql would.
 func (c *Wrapped) Look(ctx context.Context, idle time.Duration) pool.Condition {
-	if c.lost != nil || !c.valid() {
+	if c.lost != nil || !c.valid() || c.reset(ctx) != nil {
 		return pool.Dead
 	}
-	if len(c.prepared.dead()) > 0 {
-		return pool.Doubtful
-	}
-	if resetter, ok := c.conn.(driver.SessionResetter); ok && resetter.ResetSession(ctx) != nil {
-		return pool.Dead
-	}
-	if _, ok := c.conn.(driver.Pinger); ok && idle > pingAfter {
+	_, pings := c.conn.(driver.Pinger)
+	if len(c.prepared.dead()) > 0 || pings && idle > pingAfter {
 		return pool.Doubtful
 	}
 	return pool.Ready
+}
+
+// reset resets the session if it has served a lease since it was last reset. A
+// connection that comes straight from another lease has not been looked at, so
+// every operation begins with it.
+func (c *Wrapped) reset(ctx context.Context) error {
+	if resetter, ok := c.conn.(driver.SessionResetter); ok && c.stale {
+		if err := resetter.ResetSession(ctx); err != nil {
+			return err
+		}
+	}
+	c.stale = false
+	return nil
 }
 
 func (c *Wrapped) valid() bool {
@@ -77,10 +94,11 @@ func (c *Wrapped) Settle() (pool.Condition, stats.Cause) {
 	c.mu.Lock()
 	c.doom = nil
 	c.mu.Unlock()
+	c.answered, c.stale = false, true
 	switch {
 	case c.lost != nil || !c.valid():
 		return pool.Dead, stats.Lost
-	case c.tx != nil:
+	case c.tx != nil, len(c.prepared.dead()) > 0:
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -103,40 +121,61 @@ func (c *Wrapped) Check(ctx context.Context) error {
 // Ping implements pool.Physical. A driver that cannot ping has nothing against
 // its connection.
 func (c *Wrapped) Ping(ctx context.Context) error {
-	pinger, ok := c.conn.(driver.Pinger)
-	if !ok {
-		return nil
+	err := c.reset(ctx)
+	if pinger, ok := c.conn.(driver.Pinger); ok && err == nil {
+		err = pinger.Ping(ctx)
 	}
-	return c.Fault(ctx, "", pinger.Ping(ctx))
+	if c.tx != nil {
+		return c.fault(err, retry.RolledBack)
+	}
+	return c.fault(err, retry.DidNotRun)
 }
 
-// Close implements pool.Physical.
-func (c *Wrapped) Close(context.Context) { _ = c.conn.Close() }
+// Close implements pool.Physical. As with database/sql, a driver sees its
+// statements closed before their connection.
+func (c *Wrapped) Close(context.Context) {
+	c.prepared.clear()
+	c.Kill()
+}
 
 // Kill implements pool.Physical. The driver's Close is all there is; it may be
-// called while the connection is in use, as database/sql does in Conn.Raw.
-func (c *Wrapped) Kill() { _ = c.conn.Close() }
+// called while the connection is in use, as database/sql does in Conn.Raw, but
+// not twice: many drivers take that badly.
+func (c *Wrapped) Kill() {
+	if c.closed.CompareAndSwap(false, true) {
+		_ = c.conn.Close()
+	}
+}
 
 // Fault implements Backend. By its contract a driver returns ErrBadConn only
-// for what the server cannot have performed.
-func (c *Wrapped) Fault(_ context.Context, _ string, err error) error {
+// for what the server cannot have performed. That is not so for what has
+// returned rows, and too often not for a COMMIT.
+func (c *Wrapped) Fault(_ context.Context, sql string, err error) error {
 	if op := c.unfinished(); op != nil {
 		err = op.explain(err)
 	}
+	switch {
+	case c.tx != nil && !sqltext.MayEndTransaction(sql):
+		return c.fault(err, retry.RolledBack)
+	case c.tx != nil || c.answered:
+		return c.fault(err, retry.Unknown)
+	default:
+		return c.fault(err, retry.DidNotRun)
+	}
+}
+
+// fault turns ErrBadConn into pgpool's error.
+func (c *Wrapped) fault(err error, outcome retry.Outcome) error {
 	if err == nil || !errors.Is(err, driver.ErrBadConn) {
 		return err
 	}
-	return c.lose(errors.New(err.Error()))
-}
-
-// lose notes that the connection is gone and the operation at hand with it.
-func (c *Wrapped) lose(cause error) error {
-	outcome := retry.DidNotRun
-	if c.tx != nil {
-		outcome = retry.RolledBack
+	var limit *middleware.LimitError
+	if errors.As(err, &limit) {
+		c.lost = limit // see explain
+	} else {
+		c.lost = withoutBadConn(err)
 	}
-	c.lost = &retry.LostError{Outcome: outcome, Cause: cause}
-	return c.lost
+	return &retry.LostError{Outcome: outcome, Cause: c.lost}
 }
 
 // Begin implements Backend, as database/sql does for drivers of every age.
@@ -144,13 +183,16 @@ func (c *Wrapped) Begin(ctx context.Context, opts driver.TxOptions, _ time.Durat
 	// The context stays with the transaction, so that no limit may end it.
 	tx, err := c.begin(ctx, opts)
 	if err != nil {
-		return c.Fault(ctx, "", err)
+		return c.fault(err, retry.DidNotRun)
 	}
 	c.tx = tx
 	return nil
 }
 
 func (c *Wrapped) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if err := c.reset(ctx); err != nil {
+		return nil, err
+	}
 	if beginner, ok := c.conn.(driver.ConnBeginTx); ok {
 		return beginner.BeginTx(ctx, opts)
 	}
@@ -160,28 +202,28 @@ func (c *Wrapped) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, 
 	if opts.ReadOnly {
 		return nil, errors.New("pgpool: the wrapped driver does not support read-only transactions")
 	}
-	return c.conn.Begin() //nolint:staticcheck // the only way with such a driver
+	//lint:ignore SA1019 the only way with such a driver
+	return c.conn.Begin()
 }
 
-// Commit implements Backend. An ErrBadConn from a COMMIT breaks the contract
-// above often enough to prove nothing.
+// Commit implements Backend.
 func (c *Wrapped) Commit(context.Context) error {
 	tx := c.tx
 	c.tx = nil
-	err := tx.Commit()
-	if errors.Is(err, driver.ErrBadConn) {
-		c.lost = &retry.LostError{Outcome: retry.Unknown, Cause: errors.New(err.Error())}
-		return c.lost
-	}
-	return err
+	return c.fault(tx.Commit(), retry.Unknown)
 }
 
-// Rollback implements Backend.
-func (c *Wrapped) Rollback(ctx context.Context) error {
+// Rollback implements Backend. A connection that is gone has taken its
+// transaction with it.
+func (c *Wrapped) Rollback(context.Context) error {
 	tx := c.tx
 	c.tx = nil
 	if c.lost != nil {
 		return nil
 	}
-	return c.Fault(ctx, "", tx.Rollback())
+	err := c.fault(tx.Rollback(), retry.RolledBack)
+	if c.lost != nil {
+		return nil
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pgpool-go/pgpool/middleware"
@@ -73,7 +74,7 @@ func (op *operation) explain(err error) error {
 	case err == nil || !errors.As(context.Cause(op.ctx), &limit):
 		return err
 	case errors.Is(err, driver.ErrBadConn):
-		return op.conn.lose(limit)
+		return fmt.Errorf("%w: %w", limit, err) // the connection is gone, too
 	default:
 		return limit
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 )
 
 // Exec implements Backend. A driver without ExecerContext, or one that declines
@@ -16,6 +17,9 @@ func (c *Wrapped) Exec(ctx context.Context, statement Statement) (driver.Result,
 }
 
 func (op *operation) exec(statement Statement) (driver.Result, error) {
+	if err := op.conn.reset(op.ctx); err != nil {
+		return nil, err
+	}
 	if !statement.Prepared {
 		if execer, ok := op.conn.conn.(driver.ExecerContext); ok {
 			result, err := execer.ExecContext(op.ctx, statement.SQL, statement.Args)
@@ -42,10 +46,14 @@ func (c *Wrapped) Query(ctx context.Context, statement Statement) (driver.Rows, 
 		return nil, nil, err
 	}
 	op.answered()
+	c.answered = true
 	return rows, op, nil
 }
 
 func (op *operation) query(statement Statement) (driver.Rows, error) {
+	if err := op.conn.reset(op.ctx); err != nil {
+		return nil, err
+	}
 	if !statement.Prepared {
 		if queryer, ok := op.conn.conn.(driver.QueryerContext); ok {
 			rows, err := queryer.QueryContext(op.ctx, statement.SQL, statement.Args)
@@ -67,7 +75,7 @@ func (op *operation) prepare(statement Statement) (driver.Stmt, error) {
 	if statement.Prepared {
 		return op.conn.ensure(op.ctx, statement.SQL)
 	}
-	stmt, err := op.conn.prepare(op.ctx, statement.SQL)
+	stmt, err := op.conn.prepareOnce(op.ctx, statement.SQL, statement.Args)
 	op.stmt = stmt
 	return stmt, err
 }
@@ -76,6 +84,9 @@ func (op *operation) prepare(statement Statement) (driver.Stmt, error) {
 func (c *Wrapped) Prepare(ctx context.Context, statement Statement) (driver.Stmt, error) {
 	op := c.start(ctx, statement.Timeout)
 	defer op.Finish()
+	if err := c.reset(op.ctx); err != nil {
+		return nil, op.explain(err)
+	}
 	stmt, err := c.ensure(op.ctx, statement.SQL)
 	return stmt, op.explain(err)
 }
@@ -93,6 +104,20 @@ func (c *Wrapped) ensure(ctx context.Context, text string) (driver.Stmt, error) 
 		return nil, err
 	}
 	c.prepared.add(text, stmt)
+	return stmt, nil
+}
+
+// prepareOnce prepares text for one execution. Drivers rely on database/sql for
+// the number of arguments.
+func (c *Wrapped) prepareOnce(ctx context.Context, text string, args []driver.NamedValue) (driver.Stmt, error) {
+	stmt, err := c.prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if want := stmt.NumInput(); want >= 0 && want != len(args) {
+		_ = stmt.Close()
+		return nil, fmt.Errorf("sql: expected %d arguments, got %d", want, len(args)) // database/sql's words
+	}
 	return stmt, nil
 }
 
@@ -114,7 +139,8 @@ func stmtExec(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (
 	if err != nil {
 		return nil, err
 	}
-	return stmt.Exec(values) //nolint:staticcheck // the only way with such a driver
+	//lint:ignore SA1019 the only way with such a driver
+	return stmt.Exec(values)
 }
 
 func stmtQuery(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) (driver.Rows, error) {
@@ -125,7 +151,8 @@ func stmtQuery(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) 
 	if err != nil {
 		return nil, err
 	}
-	return stmt.Query(values) //nolint:staticcheck // the only way with such a driver
+	//lint:ignore SA1019 the only way with such a driver
+	return stmt.Query(values)
 }
 
 // positional turns arguments into what drivers from before contexts take.

@@ -27,7 +27,7 @@ type grant struct {
 func (p *Pool) Borrow(ctx context.Context) (*Conn, error) {
 	permit, err := p.limiter.Acquire(ctx)
 	if err != nil {
-		return nil, err
+		return nil, p.explain(err)
 	}
 	c, err := p.take(ctx, patience{limit: p.cfg.QueueTimeout, spent: permit.Waited()})
 	if err != nil {
@@ -42,6 +42,7 @@ func (p *Pool) Borrow(ctx context.Context) (*Conn, error) {
 type patience struct {
 	limit time.Duration // 0: for as long as its context lets it
 	spent time.Duration
+	front bool // before all others, not after them
 }
 
 // take finds a connection for an admitted borrower.
@@ -53,7 +54,7 @@ func (p *Pool) take(ctx context.Context, patience patience) (*Conn, error) {
 			return nil, limiter.ErrClosed
 		}
 		p.start()
-		c := p.popIdle()
+		c := p.popIdle(leased)
 		if c == nil {
 			return p.await(ctx, patience)
 		}
@@ -61,10 +62,14 @@ func (p *Pool) take(ctx context.Context, patience patience) (*Conn, error) {
 
 		switch c.Look(ctx, time.Since(c.idleSince)) {
 		case Ready:
-			c.reused = true
 			return c, nil
 		case Doubtful:
 			p.mu.Lock()
+			if p.closed {
+				p.mu.Unlock()
+				p.discard(c, stats.Closed)
+				continue
+			}
 			p.move(c, dialing)
 			p.spawn(func() { p.check(c) })
 			return p.await(ctx, patience)
@@ -76,30 +81,37 @@ func (p *Pool) take(ctx context.Context, patience patience) (*Conn, error) {
 
 // popIdle takes the connection that was used last, which is the likeliest to be
 // alive and lets the others grow old. Lock held.
-func (p *Pool) popIdle() *Conn {
+func (p *Pool) popIdle(to state) *Conn {
 	if len(p.idle) == 0 {
 		return nil
 	}
 	c := p.idle[len(p.idle)-1]
 	p.idle[len(p.idle)-1] = nil
 	p.idle = p.idle[:len(p.idle)-1]
-	p.move(c, leased)
+	p.move(c, to)
+	if p.cfg.MinIdleConns > 0 {
+		p.openMore()
+	}
 	return c
 }
 
 // await queues for a connection that is returned, checked or dialed. Lock held;
 // await unlocks.
 func (p *Pool) await(ctx context.Context, patience patience) (*Conn, error) {
-	if err := p.outage.refusal(p.live(), time.Now()); err != nil {
+	since := time.Now()
+	if err := p.outage.refusal(p.live(), since.Add(-patience.spent), since); err != nil {
 		p.mu.Unlock()
 		return nil, err
 	}
 	w := &waiter{ready: make(chan grant, 1)}
-	place := p.waiting.PushBack(w)
+	join := p.waiting.PushBack
+	if patience.front {
+		join = p.waiting.PushFront
+	}
+	place := join(w)
 	p.openMore()
 	p.mu.Unlock()
 
-	since := time.Now()
 	var timeout <-chan time.Time
 	if patience.limit > 0 {
 		timer := time.NewTimer(patience.limit - patience.spent)
@@ -116,10 +128,13 @@ func (p *Pool) await(ctx context.Context, patience patience) (*Conn, error) {
 		reason = limiter.ErrQueueTimeout
 	}
 	if !p.leave(place) {
-		// Chosen at the same moment: what was granted goes to the next in line.
-		if g := <-w.ready; g.conn != nil {
-			p.giveBack(g.conn)
+		// Served at the same moment. That counts, unless there is nobody any
+		// more whom it could serve: then the next in line has it.
+		g := <-w.ready
+		if g.err != nil || ctx.Err() == nil {
+			return g.conn, g.err
 		}
+		p.giveBack(g.conn)
 	}
 	return nil, p.queueError(ctx, reason, patience.spent+time.Since(since))
 }
@@ -154,16 +169,30 @@ func (p *Pool) failWaiters(err error) {
 	}
 }
 
+// queueError is the error of an admitted borrower that got no connection.
 func (p *Pool) queueError(ctx context.Context, reason error, waited time.Duration) error {
 	admission := p.limiter.Stats()
-	p.mu.Lock()
-	cause := p.outage.err
-	p.mu.Unlock()
-	if cause == nil && reason == ctx.Err() && context.Cause(ctx) != reason {
-		cause = context.Cause(ctx)
-	}
-	return &limiter.QueueError{
+	err := &limiter.QueueError{
 		InUse: admission.InUse, Limit: admission.Limit, Queued: admission.Queued,
-		Waited: waited, Reason: reason, Cause: cause,
+		Waited: waited, Reason: reason,
 	}
+	if reason == ctx.Err() && context.Cause(ctx) != reason {
+		err.Cause = context.Cause(ctx)
+	}
+	return p.explain(err)
+}
+
+// explain adds the newest dial error to that of a wait, if it is the reason why
+// there are fewer connections than the cap allows.
+func (p *Pool) explain(err error) error {
+	queueErr, ok := err.(*limiter.QueueError)
+	if !ok || queueErr.Waited == 0 && queueErr.Reason != limiter.ErrQueueFull {
+		return err // closed, or a context that had ended before
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.outage.err != nil && p.live() < p.max {
+		queueErr.Cause = p.outage.err
+	}
+	return err
 }

@@ -14,8 +14,9 @@ const (
 	idle state = iota
 	leased
 	dialing  // being opened, or checked before it is lent
-	draining // being cleaned or closed, with the slot of its last lease
-	closing  // being closed
+	draining // being cleaned, with the slot of its last lease
+	ending   // being closed, with the slot of its last lease
+	closing  // being closed, without a slot
 	gone
 )
 
@@ -25,7 +26,7 @@ type Conn struct {
 	Physical
 
 	epoch     int       // of the pool when its dial began
-	reused    bool      // it has served a lease before
+	reused    bool      // it was lent or idle before
 	expires   time.Time // zero: never
 	idleSince time.Time
 	permit    limiter.Permit // of the lease

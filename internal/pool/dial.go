@@ -7,11 +7,16 @@ import (
 	"github.com/pgpool-go/pgpool/stats"
 )
 
-// openMore starts the dials that are needed and allowed. Whatever changes what
-// is needed or allowed calls it. Lock held.
+// openMore starts the dials that are needed and allowed, or tells those who wait
+// for one that it would be of no use. Whatever changes what is needed or allowed
+// calls it. Lock held.
 func (p *Pool) openMore() {
 	if p.closed {
 		return
+	}
+	now := time.Now()
+	if err := p.outage.refusal(p.live(), now, now); err != nil {
+		p.failWaiters(err)
 	}
 	waiting := p.waiting.Len()
 	wanted := max(
@@ -23,15 +28,16 @@ func (p *Pool) openMore() {
 	if n <= 0 {
 		return
 	}
-	if wait := p.outage.wait(time.Now()); wait > 0 {
+	if wait := p.outage.wait(now, waiting); wait > 0 {
 		p.retryAfter(wait)
 		return
 	}
+	failures := p.outage.failures
 	for range n {
 		p.opening++
 		p.count[dialing]++
 		epoch := p.epoch
-		p.spawn(func() { p.dial(epoch) })
+		p.spawn(func() { p.dial(failures, epoch) })
 	}
 }
 
@@ -39,18 +45,19 @@ func (p *Pool) openMore() {
 // Lock held.
 func (p *Pool) retryAfter(wait time.Duration) {
 	if p.outage.retry != nil {
+		p.outage.retry.Reset(wait) // it may be set for the pause before
 		return
 	}
 	p.outage.retry = time.AfterFunc(wait, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.outage.retry = nil
 		p.openMore()
 	})
 }
 
-// dial opens one connection for whoever is first in line when it is open.
-func (p *Pool) dial(epoch int) {
+// dial opens one connection for whoever is first in line when it is open. It
+// began after so many failures of others, in that epoch.
+func (p *Pool) dial(failures, epoch int) {
 	physical, err := p.connect()
 	var fault Fault
 	if err != nil {
@@ -67,7 +74,7 @@ func (p *Pool) dial(epoch int) {
 			return
 		}
 		p.totals.dialErrors++
-		p.outage.failed(err, fault, now)
+		p.outage.failed(err, fault, failures, now)
 		if p.outage.hopeless(p.live()) {
 			p.failWaiters(err)
 		}
@@ -80,8 +87,7 @@ func (p *Pool) dial(epoch int) {
 	p.conns[c] = struct{}{}
 	p.count[leased]++
 	if cause, kept := p.keep(c, now); !kept {
-		p.move(c, closing)
-		p.spawn(func() { p.close(c, cause) })
+		p.retire(c, cause)
 	}
 	p.openMore()
 }
@@ -96,53 +102,38 @@ func (p *Pool) connect() (Physical, error) {
 }
 
 // check brings a doubtful connection back for whoever is first in line. If that
-// fails it goes on with the next idle one, as long as somebody waits.
+// fails it tries the idle ones in its place, as long as somebody waits.
 func (p *Pool) check(c *Conn) {
-	for c != nil {
-		err := p.withCleanup(c.Check)
-		p.mu.Lock()
-		if err == nil {
-			c.reused = true
-			cause, kept := p.keep(c, time.Now())
-			if !kept {
-				p.move(c, closing)
-				p.spawn(func() { p.close(c, cause) })
+	condition := Doubtful
+	for {
+		cause := stats.FoundDead
+		if condition == Doubtful {
+			condition, cause = Ready, stats.CheckFailed
+			if p.withCleanup(c.Check) != nil {
+				condition = Dead
 			}
-			p.mu.Unlock()
+		}
+		if condition == Ready {
+			p.giveBack(c)
 			return
 		}
-		p.mu.Unlock()
-		p.discard(c, stats.CheckFailed)
-		c = p.nextDoubtful()
+		if c = p.nextIdle(c, cause); c == nil {
+			return
+		}
+		condition = c.Look(p.cleanup, time.Since(c.idleSince))
 	}
 }
 
-// nextDoubtful hands idle connections that are ready to waiters, and returns
-// the first that needs a check.
-func (p *Pool) nextDoubtful() *Conn {
-	for {
-		p.mu.Lock()
-		if p.waiting.Len() == 0 {
-			p.mu.Unlock()
-			return nil
-		}
-		c := p.popIdle()
-		if c == nil {
-			p.openMore()
-			p.mu.Unlock()
-			return nil
-		}
-		p.mu.Unlock()
-		switch c.Look(p.cleanup, time.Since(c.idleSince)) {
-		case Ready:
-			p.giveBack(c)
-		case Doubtful:
-			p.mu.Lock()
-			p.move(c, dialing)
-			p.mu.Unlock()
-			return c
-		default:
-			p.discard(c, stats.FoundDead)
-		}
+// nextIdle closes a connection that cannot be lent and takes another, in the same
+// moment, so that no dial is started for those who wait for this one.
+func (p *Pool) nextIdle(failed *Conn, cause stats.Cause) *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retire(failed, cause)
+	var next *Conn
+	if p.waiting.Len() > 0 {
+		next = p.popIdle(dialing)
 	}
+	p.openMore()
+	return next
 }

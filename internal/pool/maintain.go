@@ -79,8 +79,8 @@ func (p *Pool) closeIdle(n int, cause stats.Cause) {
 	p.idle = p.idle[:kept]
 }
 
-// retire closes an idle connection in the background; the caller takes it from
-// the stack. Lock held.
+// retire closes a connection without a slot in the background; the caller takes
+// an idle one from the stack. Lock held.
 func (p *Pool) retire(c *Conn, cause stats.Cause) {
 	p.move(c, closing)
 	p.spawn(func() { p.close(c, cause) })

@@ -15,18 +15,26 @@ const (
 // outage is what the pool knows of its dials: how many may run at once, and
 // when. Guarded by Pool.mu.
 type outage struct {
-	connected bool  // a dial has succeeded before
-	err       error // the newest dial's, nil when it succeeded
-	fault     Fault // of err
-	dials     int   // how many dials may run at once
+	connected bool      // a dial has succeeded before
+	failures  int       // how many dials have failed
+	err       error     // the newest dial's, nil when it succeeded
+	fault     Fault     // of err
+	since     time.Time // of err
+	dials     int       // how many dials may run at once
 	pause     time.Duration
 	until     time.Time   // no dial before
-	retry     *time.Timer // dials again at until
+	retry     *time.Timer // dials again at until; nil until the first pause
 }
 
-// failed notes a dial error. One dial at a time is the rule from then on.
-func (o *outage) failed(err error, fault Fault, now time.Time) {
-	o.err, o.fault, o.dials = err, fault, 1
+// failed notes the error of a dial that began after so many failures. One dial
+// at a time is the rule from then on.
+func (o *outage) failed(err error, fault Fault, failures int, now time.Time) {
+	together := o.err != nil && failures < o.failures
+	o.failures++
+	o.err, o.fault, o.since, o.dials = err, fault, now, 1
+	if together {
+		return // dials that were under way together are one failure
+	}
 	o.pause = min(max(2*o.pause, minPause), maxPause)
 	o.until = now.Add(o.pause/2 + rand.N(o.pause/2))
 }
@@ -43,7 +51,6 @@ func (o *outage) forgive() {
 	o.pause, o.until = 0, time.Time{}
 	if o.retry != nil {
 		o.retry.Stop()
-		o.retry = nil
 	}
 }
 
@@ -55,18 +62,25 @@ func (o *outage) hopeless(live int) bool {
 	return o.err != nil && live == 0 && (o.fault == Permanent || !o.connected)
 }
 
-// refusal is the error for a new borrower while a dial would be of no use.
-func (o *outage) refusal(live int, now time.Time) error {
-	if o.connected && o.hopeless(live) && now.Before(o.until) {
+// refusal is the error for a borrower while a dial would be of no use. Until
+// the pool has connected once that is so only for who was there, in the queue
+// for admission, when the newest dial failed.
+func (o *outage) refusal(live int, arrived, now time.Time) error {
+	switch {
+	case !o.hopeless(live):
+		return nil
+	case o.connected && now.Before(o.until), !o.connected && arrived.Before(o.since):
 		return o.err
+	default:
+		return nil
 	}
-	return nil
 }
 
-// wait returns how long no dial may start. A pool that has never connected does
-// not wait: its callers set the pace, and one dial runs at a time.
-func (o *outage) wait(now time.Time) time.Duration {
-	if o.err == nil || !o.connected {
+// wait returns how long no dial may start. Until a pool has connected once it
+// does not wait while callers do: they set the pace, and one dial runs at a
+// time. For the minimum of connections nobody sets a pace.
+func (o *outage) wait(now time.Time, callers int) time.Duration {
+	if o.err == nil || !o.connected && callers > 0 {
 		return 0
 	}
 	return max(0, o.until.Sub(now))

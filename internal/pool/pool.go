@@ -74,13 +74,13 @@ func New(cfg Config) (*Pool, error) {
 // above a lowered cap run to their end; connections above it are closed as they
 // become idle.
 func (p *Pool) SetLimit(n int) error {
+	p.mu.Lock() // for both caps, or two callers could leave different ones
+	defer p.mu.Unlock()
 	if err := p.limiter.SetLimit(n); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.max = n
-	p.closeIdle(p.total()-n, stats.Surplus)
+	p.closeIdle(p.staying()-n, stats.Surplus)
 	p.openMore()
 	return nil
 }
@@ -95,7 +95,7 @@ func (p *Pool) Stats(s *stats.Stats) {
 	s.Timeouts, s.Refusals, s.Cancellations = admission.Timeouts, admission.Refusals, admission.Cancellations
 
 	s.Idle, s.Leased, s.Dialing = p.count[idle], p.count[leased], p.count[dialing]
-	s.Closing = p.count[draining] + p.count[closing]
+	s.Closing = p.count[draining] + p.count[ending] + p.count[closing]
 	s.Active = admission.InUse + p.count[closing]
 	s.Available = max(0, s.Max-s.Active)
 
@@ -115,9 +115,14 @@ func (p *Pool) total() int {
 	return n
 }
 
+// staying counts the connections that are not on their way out. Lock held.
+func (p *Pool) staying() int {
+	return p.total() - p.count[ending] - p.count[closing]
+}
+
 // live counts the connections that serve or may serve again. Lock held.
 func (p *Pool) live() int {
-	return p.count[idle] + p.count[leased] + p.count[draining] + p.count[dialing] - p.opening
+	return p.staying() - p.opening
 }
 
 // move enters c into another column of the books. Lock held.

@@ -14,6 +14,7 @@ func (p *Pool) Return(c *Conn) {
 	condition, cause := c.Settle()
 	now := time.Now()
 	permit := c.takePermit()
+	c.reused = true
 
 	p.mu.Lock()
 	if c.state == gone { // Close killed it
@@ -21,21 +22,29 @@ func (p *Pool) Return(c *Conn) {
 		permit.Release()
 		return
 	}
-	if condition == Ready && !c.expired(now) {
+	if condition == Ready && c.expired(now) {
+		condition, cause = Dead, stats.Lifetime
+	}
+	if condition == Ready {
 		var kept bool
 		if cause, kept = p.keep(c, now); kept {
 			p.mu.Unlock()
 			permit.Release()
 			return
 		}
-		condition = Dead
 	}
-	if condition == Ready {
-		condition, cause = Dead, stats.Lifetime
+	if condition == Doubtful {
+		p.move(c, draining)
+	} else {
+		p.move(c, ending)
+		p.openMore() // there is one that lives less
 	}
-	p.move(c, draining)
 	p.spawn(func() {
-		p.drain(c, condition, cause)
+		if condition == Doubtful {
+			p.clean(c)
+		} else {
+			p.close(c, cause)
+		}
 		permit.Release()
 	})
 	p.mu.Unlock()
@@ -50,7 +59,7 @@ func (p *Pool) keep(c *Conn, now time.Time) (stats.Cause, bool) {
 	if c.epoch != p.epoch {
 		return stats.Reset, false
 	}
-	if p.total() > p.max {
+	if p.staying() > p.max {
 		return stats.Surplus, false
 	}
 	if w := p.popWaiter(); w != nil {
@@ -59,7 +68,7 @@ func (p *Pool) keep(c *Conn, now time.Time) (stats.Cause, bool) {
 		return "", true
 	}
 	p.move(c, idle)
-	c.idleSince = now
+	c.idleSince, c.reused = now, true
 	p.idle = append(p.idle, c)
 	return "", true
 }
@@ -72,8 +81,7 @@ func (p *Pool) giveBack(c *Conn) {
 		return
 	}
 	if cause, kept := p.keep(c, time.Now()); !kept {
-		p.move(c, closing)
-		p.spawn(func() { p.close(c, cause) })
+		p.retire(c, cause)
 	}
 }
 
@@ -84,25 +92,24 @@ func (p *Pool) discard(c *Conn, cause stats.Cause) {
 	if c.state == gone {
 		return
 	}
-	p.move(c, closing)
-	p.spawn(func() { p.close(c, cause) })
+	p.retire(c, cause)
 }
 
-// drain cleans or closes a connection after its lease.
-func (p *Pool) drain(c *Conn, condition Condition, cause stats.Cause) {
-	if condition == Doubtful {
-		if p.withCleanup(c.Check) == nil {
-			var kept bool
-			p.mu.Lock()
-			cause, kept = p.keep(c, time.Now())
-			p.mu.Unlock()
-			if kept {
-				return
-			}
-		} else {
-			cause = stats.Unclean
-		}
+// clean makes a connection ready after its lease, or closes it.
+func (p *Pool) clean(c *Conn) {
+	err := p.withCleanup(c.Check)
+	p.mu.Lock()
+	cause, kept := stats.Unclean, false
+	if err == nil {
+		cause, kept = p.keep(c, time.Now())
 	}
+	if kept {
+		p.mu.Unlock()
+		return
+	}
+	p.move(c, ending)
+	p.openMore() // there is one that lives less
+	p.mu.Unlock()
 	p.close(c, cause)
 }
 

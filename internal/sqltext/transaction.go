@@ -25,8 +25,10 @@ var withinTransaction = map[string]bool{
 // during any other leaves nothing of the transaction behind.
 func MayEndTransaction(sql string) bool {
 	single := strings.TrimRight(sql, "; \t\r\n")
-	// Comments nest in PostgreSQL and not in the lexer.
-	if strings.Contains(single, ";") || strings.Count(single, "/*") > 1 {
+	// Comments nest in PostgreSQL and not in the lexer. A carriage return ends a
+	// line comment in PostgreSQL and not in the lexer.
+	if strings.Contains(single, ";") || strings.Count(single, "/*") > 1 ||
+		strings.Count(single, "\r") > strings.Count(single, "\r\n") {
 		return true
 	}
 	return !withinTransaction[firstWord(single)]

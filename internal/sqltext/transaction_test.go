@@ -29,6 +29,8 @@ func TestMayEndTransactionOnlyTrustsOneKnownStatement(t *testing.T) {
 		{"select '\\'; commit --'", true},
 		{"/* /* */ select */ commit", true},
 		{"/* a */ /* b */ select 1", true},
+		{"-- note\r\nselect 1", false},
+		{"--\rcommit /*\nselect 1 */", true},
 		{"", true},
 		{"\"select\"", true},
 		{"(select 1)", true},

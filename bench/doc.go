@@ -1,2 +1,0 @@
-// Package bench measures pgpool beside what it could replace.
-package bench

@@ -1,0 +1,9 @@
+package sqltext_test
+
+import (
+	"testing"
+
+	"github.com/pgpool-go/pgpool/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
