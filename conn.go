@@ -86,6 +86,9 @@ func (c *conn) Conn() *pgx.Conn {
 // raw is Conn with a context and an error.
 func (c *conn) raw(ctx context.Context) (*pgx.Conn, error) { return c.session.raw(ctx) }
 
+// expired is the error of the checkout's transaction once its limit is over.
+func (c *conn) expired() error { return c.session.expired() }
+
 // Ping implements driver.Pinger.
 func (c *conn) Ping(ctx context.Context) error { return c.inner.Ping(ctx) }
 

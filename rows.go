@@ -50,8 +50,15 @@ func ownRows(ctx context.Context, op *middleware.Op) *rows {
 	return r
 }
 
-// Columns implements driver.Rows.
-func (r *rows) Columns() []string { return r.inner.Columns() }
+// Columns implements driver.Rows. There are none when the connection has gone
+// back, for it knows them.
+func (r *rows) Columns() []string {
+	if r.enter() != nil {
+		return nil
+	}
+	defer r.leave()
+	return r.inner.Columns()
+}
 
 // Next implements driver.Rows.
 func (r *rows) Next(dest []driver.Value) error {
@@ -146,10 +153,21 @@ func optional[T any](r driver.Rows) (T, bool) {
 	}
 }
 
+// describe asks the wrapped rows about themselves, if they can tell and their
+// connection is still there.
+func describe[T any](r *rows, ask func(T)) {
+	typed, ok := optional[T](r.inner)
+	if !ok || r.enter() != nil {
+		return
+	}
+	defer r.leave()
+	ask(typed)
+}
+
 // HasNextResultSet implements driver.RowsNextResultSet.
-func (r *rows) HasNextResultSet() bool {
-	more, ok := optional[driver.RowsNextResultSet](r.inner)
-	return ok && more.HasNextResultSet()
+func (r *rows) HasNextResultSet() (has bool) {
+	describe(r, func(more driver.RowsNextResultSet) { has = more.HasNextResultSet() })
+	return has
 }
 
 // NextResultSet implements driver.RowsNextResultSet.
@@ -158,6 +176,10 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	defer r.leave()
 	if err := more.NextResultSet(); err != nil && err != io.EOF {
 		return r.fail(err)
 	} else {
@@ -166,41 +188,34 @@ func (r *rows) NextResultSet() error {
 }
 
 // ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
-func (r *rows) ColumnTypeDatabaseTypeName(index int) string {
-	if typed, ok := optional[driver.RowsColumnTypeDatabaseTypeName](r.inner); ok {
-		return typed.ColumnTypeDatabaseTypeName(index)
-	}
-	return ""
+func (r *rows) ColumnTypeDatabaseTypeName(index int) (name string) {
+	describe(r, func(typed driver.RowsColumnTypeDatabaseTypeName) { name = typed.ColumnTypeDatabaseTypeName(index) })
+	return name
 }
 
 // ColumnTypeLength implements driver.RowsColumnTypeLength.
-func (r *rows) ColumnTypeLength(index int) (int64, bool) {
-	if typed, ok := optional[driver.RowsColumnTypeLength](r.inner); ok {
-		return typed.ColumnTypeLength(index)
-	}
-	return 0, false
+func (r *rows) ColumnTypeLength(index int) (length int64, ok bool) {
+	describe(r, func(typed driver.RowsColumnTypeLength) { length, ok = typed.ColumnTypeLength(index) })
+	return length, ok
 }
 
 // ColumnTypeNullable implements driver.RowsColumnTypeNullable.
 func (r *rows) ColumnTypeNullable(index int) (nullable, ok bool) {
-	if typed, ok := optional[driver.RowsColumnTypeNullable](r.inner); ok {
-		return typed.ColumnTypeNullable(index)
-	}
-	return false, false
+	describe(r, func(typed driver.RowsColumnTypeNullable) { nullable, ok = typed.ColumnTypeNullable(index) })
+	return nullable, ok
 }
 
 // ColumnTypePrecisionScale implements driver.RowsColumnTypePrecisionScale.
 func (r *rows) ColumnTypePrecisionScale(index int) (precision, scale int64, ok bool) {
-	if typed, ok := optional[driver.RowsColumnTypePrecisionScale](r.inner); ok {
-		return typed.ColumnTypePrecisionScale(index)
-	}
-	return 0, 0, false
+	describe(r, func(typed driver.RowsColumnTypePrecisionScale) {
+		precision, scale, ok = typed.ColumnTypePrecisionScale(index)
+	})
+	return precision, scale, ok
 }
 
 // ColumnTypeScanType implements driver.RowsColumnTypeScanType.
 func (r *rows) ColumnTypeScanType(index int) reflect.Type {
-	if typed, ok := optional[driver.RowsColumnTypeScanType](r.inner); ok {
-		return typed.ColumnTypeScanType(index)
-	}
-	return reflect.TypeFor[any]()
+	scanType := reflect.TypeFor[any]()
+	describe(r, func(typed driver.RowsColumnTypeScanType) { scanType = typed.ColumnTypeScanType(index) })
+	return scanType
 }

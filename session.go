@@ -30,6 +30,7 @@ type session struct {
 	tx      *tx              // begun in this lease and not ended
 	used    bool             // an operation that may leave session state has succeeded
 	busy    bool             // an operation is under way
+	lent    bool             // somebody has the connection as pgx's, until the next operation
 	leak    *leakWatch       // of the lease; nil if leaks are not looked for
 }
 
@@ -74,8 +75,12 @@ func (s *session) resume() (physical.Backend, error) {
 		defer s.mu.Unlock()
 		return nil, s.tx.expired
 	}
+	if s.backend == nil && s.used { // a transaction's limit has taken it away
+		defer s.mu.Unlock()
+		return nil, &retry.LostError{Outcome: retry.DidNotRun, Cause: ErrSessionLost}
+	}
 	backend := s.backend
-	s.busy = backend != nil
+	s.busy, s.lent = backend != nil, false
 	s.mu.Unlock()
 	if backend == nil {
 		return nil, nil
@@ -113,7 +118,7 @@ func (s *session) leave() {
 	s.mu.Lock()
 	s.busy = false
 	var lease *pool.Conn
-	if s.tx != nil && s.tx.expired != nil {
+	if s.tx != nil && s.tx.expired != nil && !s.lent {
 		lease = s.detach()
 	}
 	s.mu.Unlock()
@@ -127,7 +132,7 @@ func (s *session) endLease() {
 	if s.tx != nil {
 		s.tx.stop()
 	}
-	s.tx, s.used, s.busy = nil, false, false
+	s.tx, s.used, s.busy, s.lent = nil, false, false, false
 	lease := s.detach()
 	s.mu.Unlock()
 	s.giveBack(lease)
@@ -230,11 +235,10 @@ func (s *session) begin(ctx context.Context, opts driver.TxOptions, timeout, lim
 		return nil, err
 	}
 	s.used = true
-	t := newTx(ctx, s, limit)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tx = t
-	return t, nil
+	s.tx = newTx(ctx, s, limit) // its limit may be over at once, and looks here
+	return s.tx, nil
 }
 
 // prepare checks a text on a connection. The statement that it returns serves to
@@ -260,7 +264,36 @@ func (s *session) raw(ctx context.Context) (*pgx.Conn, error) {
 	}
 	defer s.leave()
 	s.used = true
-	return backend.Raw(ctx)
+	pgxConn, err := backend.Raw(ctx)
+	if err == nil && pgxConn != nil {
+		err = s.lend()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pgxConn, nil
+}
+
+// lend ends the operation and leaves the connection to whoever called raw. From
+// here on nobody knows when it is in use.
+func (s *session) lend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx != nil && s.tx.expired != nil {
+		return s.tx.expired
+	}
+	s.busy, s.lent = false, true
+	return nil
+}
+
+// expired is the error of the transaction once its limit is over.
+func (s *session) expired() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx == nil {
+		return nil
+	}
+	return s.tx.expired
 }
 
 // Ping makes a round trip on the connection of the lease. Without a lease it is

@@ -48,7 +48,8 @@ func (t *tx) stop() {
 
 // expire ends the transaction when its limit is over: the statement that runs is
 // cancelled and the connection goes back when it has ended; if none runs the
-// connection goes back at once. The pool rolls the transaction back.
+// connection goes back at once. The pool rolls the transaction back. One that is
+// out of the session's hands is cut off, and goes back with the lease.
 func (t *tx) expire() {
 	s := t.session
 	s.mu.Lock()
@@ -57,7 +58,12 @@ func (t *tx) expire() {
 		return
 	}
 	t.expired = &LimitError{Limit: "transaction", Setting: "pool_tx_timeout", After: t.limit}
-	if s.busy {
+	switch {
+	case s.lent:
+		s.backend.Kill()
+		s.mu.Unlock()
+		return
+	case s.busy:
 		s.backend.Interrupt(t.expired)
 		s.mu.Unlock()
 		return

@@ -1,5 +1,5 @@
-// Package faultproxy is a TCP proxy in front of PostgreSQL that loses what a
-// test tells it to lose. It knows where messages begin and end, which proxies
+// Package faultproxy is a TCP proxy in front of PostgreSQL that loses or delays
+// what a test tells it to. It knows where messages begin and end, which proxies
 // that count bytes do not, and so can let a statement take effect on the server
 // and take the answer away from the client: the case in which a client does not
 // know what became of its statement.
@@ -12,13 +12,17 @@
 //
 // # Groups
 //
-// Faults are about a [Group]: all that a client has sent up to a Sync, or one
-// Query. The server answers each with exactly one ReadyForQuery, by which the
-// proxy finds the reply to it, however many groups are under way.
+// Faults and holds are about a [Group]: all that a client has sent up to a Sync,
+// or one Query. The server answers each with exactly one ReadyForQuery, by which
+// the proxy finds the reply to it, however many groups are under way.
 //
 // A group is held back until it is complete, so that one which is to be lost
 // has not been forwarded in part. A Flush forwards what came before it; a fault
 // can then lose only the rest.
+//
+// A [Hold] delays the reply to a group, or the end of it, until the test lets it
+// go. [Proxy.HoldCancels] delays cancel requests likewise, [Proxy.DropCancels]
+// loses them.
 //
 // # Limits
 //

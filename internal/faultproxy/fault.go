@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"sync"
 )
 
 // CloseMode is a way to close a client's connection.
@@ -54,19 +53,12 @@ var errIncomplete = errors.New("faultproxy: the connection ended before the repl
 
 // Fault is something that a [Proxy] does once, to the first group that matches.
 type Fault struct {
+	meeting
 	proxy *Proxy
-	match func(Group) bool
 	loses lost
 	how   CloseMode
 	done  chan struct{}
-
-	// matching is held while match runs and guards taken.
-	matching sync.Mutex
-	taken    bool
-
-	// What follows is written before done is closed and not after.
-	group Group
-	err   error
+	err   error // written before done is closed and not after
 }
 
 // DropRequest arms the proxy once: the first group for which match is true is
@@ -123,16 +115,13 @@ func (f *Fault) Err() error {
 // Disarm has the proxy forget the fault, and tells whether it was in time: the
 // fault has met no group and never will.
 func (f *Fault) Disarm() bool {
-	f.matching.Lock()
-	inTime := !f.taken
-	f.taken = true
-	f.matching.Unlock()
+	inTime := f.cancel()
 	f.proxy.disarm(f)
 	return inTime
 }
 
 func (p *Proxy) arm(loses lost, match func(Group) bool, how CloseMode) *Fault {
-	f := &Fault{proxy: p, match: match, loses: loses, how: how, done: make(chan struct{})}
+	f := &Fault{meeting: meeting{match: match}, proxy: p, loses: loses, how: how, done: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = append(p.armed, f)
@@ -157,17 +146,6 @@ func (p *Proxy) take(g Group) *Fault {
 		}
 	}
 	return nil
-}
-
-// claim tells whether the fault is for g and for no group before it.
-func (f *Fault) claim(g Group) bool {
-	f.matching.Lock()
-	defer f.matching.Unlock()
-	if f.taken || !f.match(g) {
-		return false
-	}
-	f.taken, f.group = true, g
-	return true
 }
 
 // finish is called once, when the connection is closed.

@@ -2,7 +2,7 @@ package faultproxy
 
 import "sync"
 
-// gate is what everything that is forwarded passes.
+// gate lets everything pass while it is open.
 type gate struct {
 	mu sync.Mutex
 	// way is closed while the gate is open.

@@ -15,8 +15,12 @@ const (
 	kindFunctionCall = 'F'
 )
 
-// kindReadyForQuery is the type of the server's message that ends a reply.
-const kindReadyForQuery = 'Z'
+// The types of the server's messages that matter: the end of a command, and that
+// of a reply.
+const (
+	kindCommandComplete = 'C'
+	kindReadyForQuery   = 'Z'
+)
 
 // newMessage returns an empty message of a type, nil for one that is not part of
 // a group.

@@ -19,7 +19,8 @@ const acceptAgain = 10 * time.Millisecond
 type Proxy struct {
 	network, upstream string
 	listener          net.Listener
-	gate              *gate
+	gate              *gate // what everything passes
+	cancels           *gate // what cancel requests pass before
 
 	// ctx ends with Close; dials to the server end with it.
 	ctx       context.Context
@@ -32,9 +33,13 @@ type Proxy struct {
 	sessions map[*session]struct{}
 	// armed are the faults that have not found their group, oldest first.
 	armed  []*Fault
+	holds  []*Hold // likewise
 	counts Counts
-	refuse bool
-	closed bool
+	// arrivals are those that somebody waits for.
+	arrivals    []arrival
+	dropCancels bool
+	refuse      bool
+	closed      bool
 }
 
 // New listens on a free port of 127.0.0.1 and forwards to upstream, a TCP
@@ -45,7 +50,7 @@ func New(upstream string) (*Proxy, error) {
 		return nil, fmt.Errorf("faultproxy: %w", err)
 	}
 	p := &Proxy{
-		network: "tcp", upstream: upstream, listener: listener, gate: newGate(),
+		network: "tcp", upstream: upstream, listener: listener, gate: newGate(), cancels: newGate(),
 		sessions: make(map[*session]struct{}),
 	}
 	if filepath.IsAbs(upstream) {

@@ -69,6 +69,9 @@ func (q *requests) complete() bool {
 			return false
 		}
 	}
+	if h := s.proxy.holdFor(group); h != nil {
+		s.hold(h, q.sent+1)
+	}
 	q.sent++
 	s.proxy.count(func(c *Counts) { c.Groups++ })
 	return q.forward()

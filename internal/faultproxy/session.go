@@ -16,6 +16,8 @@ type session struct {
 	// number is the place among the proxy's Connections, 0 while the client has
 	// not asked for a session. The proxy's lock guards it.
 	number int
+	// cancels: it brought a cancel request. The proxy's lock guards it.
+	cancels bool
 
 	mu sync.Mutex
 	// server is nil before the dial.
@@ -23,11 +25,16 @@ type session struct {
 	// pending are the faults that wait for their group's reply, by the number
 	// of the group.
 	pending map[int]*Fault
-	over    bool
+	// holds are those of the replies to come, likewise.
+	holds map[int]*Hold
+	over  bool
 }
 
 func newSession(p *Proxy, client net.Conn) *session {
-	return &session{proxy: p, client: client, ended: make(chan struct{}), pending: make(map[int]*Fault)}
+	return &session{
+		proxy: p, client: client, ended: make(chan struct{}),
+		pending: make(map[int]*Fault), holds: make(map[int]*Hold),
+	}
 }
 
 // serve runs the session until either side ends it.
@@ -47,26 +54,11 @@ func (s *session) serve() {
 			}
 			continue
 		case cancelRequest:
-			s.proxy.count(func(c *Counts) { c.Cancels++ })
 			s.cancel(packet)
 		default:
 			s.relay(packet, r)
 		}
 		return
-	}
-}
-
-// cancel forwards a cancel request. The server's end of the connection says that
-// the request was dealt with, and so must ours.
-func (s *session) cancel(packet []byte) {
-	server := s.dial()
-	if server == nil || !s.write(server, packet) {
-		return
-	}
-	for {
-		if _, err := server.Read(make([]byte, 1)); err != nil {
-			return
-		}
 	}
 }
 
@@ -77,7 +69,7 @@ func (s *session) relay(startup []byte, r *bufio.Reader) {
 	if server == nil || !s.write(server, startup) {
 		return
 	}
-	s.proxy.work.Go(func() { s.relayReplies(server) })
+	s.proxy.work.Go(newReplies(s, server).relay)
 	newRequests(s, server).relay(r)
 }
 
@@ -127,6 +119,22 @@ func (s *session) faultOf(group int) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pending[group]
+}
+
+// hold has the reply to a group held.
+func (s *session) hold(h *Hold, group int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds[group] = h
+}
+
+// takeHold returns the hold of the reply to a group, or nil.
+func (s *session) takeHold(group int) *Hold {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holds[group]
+	delete(s.holds, group)
+	return h
 }
 
 // settle ends the session as the fault wants it; its group has been dealt with.

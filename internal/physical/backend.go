@@ -48,8 +48,9 @@ type Backend interface {
 	Exec(ctx context.Context, statement Statement) (driver.Result, error)
 	// Query goes on until the Finisher is called, when the rows are closed.
 	Query(ctx context.Context, statement Statement) (driver.Rows, Finisher, error)
-	// Interrupt ends the operation that is under way, if there is one: it fails
-	// with reason. It may be called by any goroutine.
+	// Interrupt ends the operation that is under way, if there is one, and has
+	// those of the same lease that have not begun fail: with reason. It may be
+	// called by any goroutine.
 	Interrupt(reason error)
 	// Fault says what an error of the operation that was started last, its rows
 	// included, means for the caller. It never returns driver.ErrBadConn.

@@ -10,9 +10,14 @@ import (
 	"github.com/pgpool-go/pgpool/middleware"
 )
 
-// cancelTimeout bounds a cancel request, whose answer is the end of its
-// connection.
-const cancelTimeout = 5 * time.Second
+const (
+	// cancelTimeout bounds a cancel request, whose answer is the end of its
+	// connection.
+	cancelTimeout = 5 * time.Second
+	// cancelAgain is the pause before a cancel request is repeated, doubled each
+	// time up to cancelTimeout.
+	cancelAgain = 100 * time.Millisecond
+)
 
 // interrupter ends the operation at hand when the caller's context or a limit
 // does: it tells the server to cancel and leaves it the grace to answer. pgx's
@@ -30,43 +35,60 @@ type interrupter struct {
 	limit     time.Duration // of the wait at hand, 0 if none is timed
 	deadline  time.Time     // of the wait at hand
 	silent    bool          // no cancel request: COMMIT must run to its end
-	raw       bool          // whoever has the connection runs operations of his own
 	underway  bool          // there is an operation to interrupt
 	reason    error         // why the operation at hand is being ended
+	doom      error         // why none begins any more in this lease
+	over      chan struct{} // closed when the operation that is being ended has ended
 	cancelled chan struct{} // closed when the newest cancel request is over; nil if none needs settling
+	stray     bool          // a cancel request was given up: it may still arrive
 }
 
 // newInterrupter makes the interrupter of a new connection, which is in the
 // hands of pgx and of hooks at first.
 func newInterrupter(pgc *pgconn.PgConn, grace time.Duration) *interrupter {
-	i := &interrupter{pgc: pgc, grace: grace, raw: true}
+	i := &interrupter{pgc: pgc, grace: grace}
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	return i
 }
 
-// begin starts an operation.
-func (i *interrupter) begin(silent bool) {
+// begin starts an operation, unless no more may begin. A silent one is ended by
+// cutting it off, without grace or cancel request.
+func (i *interrupter) begin(silent bool) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.reason, i.silent, i.raw, i.underway = nil, silent, false, true
-}
-
-// beginRaw leaves the connection to somebody who uses pgx.
-func (i *interrupter) beginRaw() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.reason, i.silent, i.raw, i.underway = nil, false, true, false
+	i.finish()
+	if i.doom != nil {
+		i.reason = i.doom
+		return i.doom
+	}
+	i.reason, i.silent, i.underway = nil, silent, true
+	return nil
 }
 
 // end finishes the operation and tells what ended it, nil if nothing did.
 func (i *interrupter) end() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.finish()
+	return i.reason
+}
+
+// finish may be called at any time between operations. Lock held.
+func (i *interrupter) finish() {
 	i.limit, i.underway = 0, false
-	if i.reason != nil {
+	if i.over != nil {
+		close(i.over)
+		i.over = nil
+		i.unlimit()
+	}
+}
+
+// unlimit takes the deadline off the connection, unless pgx is closing it in the
+// background, for which it sets one of its own. Lock held.
+func (i *interrupter) unlimit() {
+	if !i.pgc.IsClosed() {
 		_ = i.pgc.Conn().SetDeadline(time.Time{})
 	}
-	return i.reason
 }
 
 // why tells what has ended, or is ending, the operation at hand.
@@ -110,10 +132,12 @@ func (i *interrupter) expire() {
 	}
 }
 
-// Interrupt ends the operation at hand for another reason.
+// Interrupt ends the operation at hand for another reason. None begins in this
+// lease from here on: the one that is meant may be about to.
 func (i *interrupter) Interrupt(reason error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.doom = reason
 	i.interrupt(reason)
 }
 
@@ -123,7 +147,7 @@ func (i *interrupter) interrupt(reason error) {
 	if i.reason != nil || !i.underway {
 		return
 	}
-	i.reason = reason
+	i.reason, i.over = reason, make(chan struct{})
 	if i.silent {
 		_ = i.pgc.Conn().SetDeadline(time.Now())
 		return
@@ -131,30 +155,75 @@ func (i *interrupter) interrupt(reason error) {
 	if i.grace > 0 {
 		_ = i.pgc.Conn().SetDeadline(time.Now().Add(i.grace))
 	}
-	done := make(chan struct{})
-	i.cancelled = done
-	go func() { // ends within cancelTimeout; settled waits for it
-		defer close(done)
-		ctx, stop := context.WithTimeout(i.ctx, cancelTimeout)
-		defer stop()
-		_ = i.pgc.CancelRequest(ctx)
-	}()
+	i.cancelled = make(chan struct{})
+	go i.cancel(i.over, i.cancelled) // ends within cancelTimeout of the operation; settled waits for it
 }
 
-// HandleCancel implements ctxwatch.Handler. In other hands the connection does
-// what pgx's would: WaitForNotification, for one, has no use for a cancel.
+// cancel asks the server to cancel until the operation is over. Once is not
+// enough: the server forgets a cancel that comes between two messages, be it
+// before the statement or between its preparation, Bind (which plans, and may
+// compile for long) and Execute.
+func (i *interrupter) cancel(over <-chan struct{}, done chan<- struct{}) {
+	defer close(done)
+	for pause := cancelAgain; ; pause = min(2*pause, cancelTimeout) {
+		i.request()
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+			continue
+		case <-over:
+		case <-i.ctx.Done():
+		}
+		again.Stop()
+		return
+	}
+}
+
+// request sends one cancel request and waits until the server has dealt with it:
+// it closes the request's connection once it has sent the signal.
+func (i *interrupter) request() {
+	ctx, stop := context.WithTimeout(i.ctx, cancelTimeout)
+	defer stop()
+	_ = i.pgc.CancelRequest(ctx)
+	if ctx.Err() != nil {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.stray = true
+	}
+}
+
+// HandleCancel implements ctxwatch.Handler. In other hands than an operation's
+// the connection does what pgx's would: WaitForNotification, for one, has no use
+// for a cancel.
 func (i *interrupter) HandleCancel(ctx context.Context) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.raw {
+	if !i.underway {
 		_ = i.pgc.Conn().SetDeadline(time.Now())
 		return
 	}
 	i.interrupt(ContextError(ctx))
 }
 
-// HandleUnwatchAfterCancel implements ctxwatch.Handler.
-func (i *interrupter) HandleUnwatchAfterCancel() { _ = i.pgc.Conn().SetDeadline(time.Time{}) }
+// HandleUnwatchAfterCancel implements ctxwatch.Handler. An operation keeps its
+// deadline for whatever else it does.
+func (i *interrupter) HandleUnwatchAfterCancel() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.underway {
+		i.unlimit()
+	}
+}
+
+// release ends the lease: what ended its operations is no reason to end anything
+// that comes later. It tells whether a cancel request needs settling, and
+// whether one was given up.
+func (i *interrupter) release() (unsettled, stray bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.doom = nil
+	return i.cancelled != nil, i.stray
+}
 
 // unsettled tells whether a cancel request may still be on its way.
 func (i *interrupter) unsettled() bool {
@@ -163,10 +232,12 @@ func (i *interrupter) unsettled() bool {
 	return i.cancelled != nil
 }
 
-// arrived waits until the server has dealt with the cancel request: it closes
-// the request's connection once it has sent the signal.
+// arrived waits until the server has dealt with the cancel requests of the
+// operation before, which is over.
 func (i *interrupter) arrived(ctx context.Context) error {
 	i.mu.Lock()
+	i.finish()
+	i.reason = nil
 	done := i.cancelled
 	i.mu.Unlock()
 	if done == nil {

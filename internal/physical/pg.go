@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -29,6 +30,7 @@ type PG struct {
 	socket    *socket
 	prepared  prepared
 	interrupt *interrupter
+	watcher   *ctxwatch.ContextWatcher // interrupts, where pgx's own does not fit
 	// lateCancels: the server's cancels may hit a later statement, so that a
 	// connection is not kept after one.
 	lateCancels bool
@@ -54,6 +56,7 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 		socket:    newSocket(conn.PgConn().Conn()),
 		prepared:  newPrepared(texts, maxPrepared),
 		interrupt: wire.interrupt,
+		watcher:   ctxwatch.NewContextWatcher(wire.interrupt),
 		// Supavisor passes cancels on asynchronously.
 		lateCancels: strings.HasSuffix(config.Host, ".pooler.supabase.com"),
 		caches:      keepsPlans(config.DefaultQueryExecMode),
@@ -62,10 +65,9 @@ func newPG(std *stdlib.Conn, wire *Wire, texts *Texts, maxPrepared int) *PG {
 
 // Raw implements Backend.
 func (c *PG) Raw(ctx context.Context) (*pgx.Conn, error) {
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, false); err != nil {
 		return nil, c.Fault(ctx, "", err)
 	}
-	c.interrupt.beginRaw()
 	return c.conn, nil
 }
 
@@ -97,8 +99,9 @@ func (c *PG) Usable() error {
 func (c *PG) Lost() bool { return c.conn.IsClosed() }
 
 var (
-	errClosed = errors.New("the connection was closed")
-	errHungUp = fmt.Errorf("the server closed the connection while it was idle: %w", io.ErrUnexpectedEOF)
+	errClosed      = errors.New("the connection was closed")
+	errHungUp      = fmt.Errorf("the server closed the connection while it was idle: %w", io.ErrUnexpectedEOF)
+	errStrayCancel = errors.New("a cancel request was not answered and may still arrive")
 )
 
 // Look implements pool.Physical.
@@ -120,6 +123,7 @@ func (c *PG) Look(_ context.Context, idle time.Duration) pool.Condition {
 // Settle implements pool.Physical.
 func (c *PG) Settle() (pool.Condition, stats.Cause) {
 	c.tx = nil
+	unsettled, stray := c.interrupt.release()
 	switch {
 	case c.conn.IsClosed():
 		if c.cause == "" {
@@ -128,9 +132,9 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 		return pool.Dead, c.cause
 	case c.pgc.IsBusy():
 		return pool.Dead, stats.Busy
-	case c.interrupt.unsettled() && c.lateCancels:
+	case stray, unsettled && c.lateCancels:
 		return pool.Dead, stats.Cancelled
-	case c.interrupt.unsettled(), c.pgc.TxStatus() != 'I', len(c.prepared.dead()) > 0:
+	case unsettled, c.pgc.TxStatus() != 'I', len(c.prepared.dead()) > 0:
 		return pool.Doubtful, ""
 	default:
 		return pool.Ready, ""
@@ -141,10 +145,15 @@ func (c *PG) Settle() (pool.Condition, stats.Cause) {
 // what has arrived, and deallocates statements that nobody refers to.
 func (c *PG) Check(ctx context.Context) error {
 	answered := c.interrupt.unsettled()
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, true); err != nil {
 		return err
 	}
-	c.interrupt.begin(false)
+	if _, stray := c.interrupt.release(); stray {
+		return errStrayCancel
+	}
+	if err := c.interrupt.begin(true); err != nil {
+		return err
+	}
 	defer c.interrupt.end()
 	if c.pgc.TxStatus() != 'I' {
 		if _, err := c.conn.Exec(ctx, "rollback"); err != nil {
@@ -179,6 +188,7 @@ func (c *PG) Ping(ctx context.Context) error {
 // Close implements pool.Physical. It waits for the server to close its end:
 // before that the server still counts the connection.
 func (c *PG) Close(ctx context.Context) {
+	c.interrupt.end()
 	if !c.conn.IsClosed() {
 		if c.pgc.IsBusy() {
 			_ = c.pgc.CancelRequest(ctx) // or the rest of a large result is waited for
@@ -220,18 +230,21 @@ func (c *PG) Interrupt(reason error) { c.interrupt.Interrupt(reason) }
 
 // start begins an operation: its evidence and its limit.
 func (c *PG) start(ctx context.Context, timeout time.Duration) error {
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, false); err != nil {
 		return err
 	}
-	c.interrupt.begin(false)
+	if err := c.interrupt.begin(false); err != nil {
+		return err
+	}
 	c.interrupt.arm(timeout)
 	return nil
 }
 
 // settle makes sure that no cancel request of the operation before is still on
 // its way: it waits for the signal to be sent, and for one round trip, in which
-// a signal that comes late ends nothing that matters.
-func (c *PG) settle(ctx context.Context) error {
+// a signal that comes late ends nothing that matters. A silent one leaves the
+// server no grace when ctx ends.
+func (c *PG) settle(ctx context.Context, silent bool) error {
 	c.wire.start()
 	c.inTx = c.pgc.TxStatus() != 'I'
 	c.wire.altered = c.wire.altered && c.inTx
@@ -241,7 +254,9 @@ func (c *PG) settle(ctx context.Context) error {
 	if err := c.interrupt.arrived(ctx); err != nil {
 		return err
 	}
-	c.interrupt.begin(false)
+	if err := c.interrupt.begin(silent); err != nil {
+		return err
+	}
 	err := c.conn.Ping(ctx)
 	if isCancelled(err) {
 		err = c.conn.Ping(ctx)

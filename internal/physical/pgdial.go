@@ -111,8 +111,11 @@ func (d *PGDialer) open(ctx context.Context, config *pgx.ConnConfig, texts *Text
 	}
 	config.BuildFrontend = wire.wrap(build)
 	config.BuildContextWatcherHandler = func(pgc *pgconn.PgConn) ctxwatch.Handler {
-		wire.interrupt = newInterrupter(pgc, d.CancelGrace)
-		return wire.interrupt
+		interrupt := newInterrupter(pgc, d.CancelGrace)
+		if !wire.sealed {
+			wire.interrupt = interrupt
+		}
+		return interrupt
 	}
 
 	conn, err := stdlib.GetConnector(*config).Connect(ctx)

@@ -19,7 +19,7 @@ func (c *PG) Exec(ctx context.Context, statement Statement) (driver.Result, erro
 }
 
 func (c *PG) exec(ctx context.Context, statement Statement) (driver.Result, error) {
-	if err := c.ensure(ctx, statement); err != nil {
+	if err := c.ready(ctx, statement); err != nil {
 		return nil, err
 	}
 	result, err := c.std.ExecContext(ctx, statement.SQL, statement.Args)
@@ -44,12 +44,16 @@ func (c *PG) Query(ctx context.Context, statement Statement) (driver.Rows, Finis
 		c.interrupt.end()
 		return nil, nil, err
 	}
+	if !c.pgc.IsBusy() { // no row to come, and maybe another query before Close
+		c.interrupt.end()
+		return rows, finished{}, nil
+	}
 	c.wire.rowTimeout = statement.Timeout
 	return rows, c, nil
 }
 
 func (c *PG) query(ctx context.Context, statement Statement) (driver.Rows, error) {
-	if err := c.ensure(ctx, statement); err != nil {
+	if err := c.ready(ctx, statement); err != nil {
 		return nil, err
 	}
 	rows, err := c.std.QueryContext(ctx, statement.SQL, c.queryArgs(statement))
@@ -62,6 +66,11 @@ func (c *PG) query(ctx context.Context, statement Statement) (driver.Rows, error
 
 // Finish implements Finisher.
 func (c *PG) Finish() { c.interrupt.end() }
+
+// finished is a query that is over before its rows are closed.
+type finished struct{}
+
+func (finished) Finish() {}
 
 // Prepare implements Backend.
 func (c *PG) Prepare(ctx context.Context, statement Statement) (driver.Stmt, error) {
@@ -91,4 +100,13 @@ func (c *PG) ensure(ctx context.Context, statement Statement) error {
 	}
 	c.prepared.add(statement.SQL, stmt)
 	return nil
+}
+
+// ready is ensure before the statement runs. What ends the operation may have
+// come too late for the preparation, and the statement is not sent then.
+func (c *PG) ready(ctx context.Context, statement Statement) error {
+	if err := c.ensure(ctx, statement); err != nil || !statement.Prepared {
+		return err
+	}
+	return c.interrupt.why()
 }

@@ -22,7 +22,13 @@ func (c *PG) Begin(ctx context.Context, opts driver.TxOptions, timeout time.Dura
 		return c.fault(ctx, err, retry.RolledBack)
 	}
 	defer c.interrupt.end()
-	tx, err := c.conn.BeginTx(ctx, options)
+	if ctx.Err() != nil {
+		return ContextError(ctx)
+	}
+	// pgx would close the connection if ctx ended before it sends anything.
+	c.watcher.Watch(ctx)
+	defer c.watcher.Unwatch()
+	tx, err := c.conn.BeginTx(context.WithoutCancel(ctx), options)
 	if err != nil {
 		return c.fault(ctx, err, retry.RolledBack)
 	}
@@ -58,10 +64,9 @@ func txOptions(opts driver.TxOptions) (pgx.TxOptions, error) {
 func (c *PG) Commit(ctx context.Context) error {
 	tx := c.tx
 	c.tx = nil
-	if err := c.settle(ctx); err != nil {
+	if err := c.settleTx(ctx); err != nil {
 		return c.fault(ctx, err, retry.RolledBack)
 	}
-	c.interrupt.begin(true)
 	defer c.interrupt.end()
 	err := tx.Commit(ctx)
 	switch {
@@ -89,7 +94,7 @@ func (c *PG) Rollback(ctx context.Context) error {
 	if c.conn.IsClosed() {
 		return nil
 	}
-	err := c.start(ctx, 0)
+	err := c.settleTx(ctx)
 	if err == nil {
 		err = tx.Rollback(ctx)
 	}
@@ -97,6 +102,22 @@ func (c *PG) Rollback(ctx context.Context) error {
 	if err != nil && c.conn.IsClosed() {
 		_ = c.fault(ctx, err, retry.RolledBack)
 		return nil
+	}
+	return err
+}
+
+// settleTx is settle before the end of a transaction, which it begins. Where that
+// fails the connection is closed: in a transaction that remains, what comes later
+// would succeed and be lost.
+func (c *PG) settleTx(ctx context.Context) error {
+	err := c.settle(ctx, true)
+	if err == nil {
+		err = c.interrupt.begin(true)
+	}
+	if err != nil {
+		atOnce, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = c.conn.Close(atOnce)
 	}
 	return err
 }

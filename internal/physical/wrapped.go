@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgpool-go/pgpool/internal/pool"
 	"github.com/pgpool-go/pgpool/internal/sqltext"
+	"github.com/pgpool-go/pgpool/middleware"
 	"github.com/pgpool-go/pgpool/retry"
 	"github.com/pgpool-go/pgpool/stats"
 )
@@ -29,6 +30,7 @@ type Wrapped struct {
 
 	mu      sync.Mutex
 	current *operation // the newest that has not ended
+	doom    error      // why none succeeds any more in this lease
 }
 
 var _ Backend = (*Wrapped)(nil)
@@ -89,6 +91,9 @@ func (c *Wrapped) valid() bool {
 
 // Settle implements pool.Physical.
 func (c *Wrapped) Settle() (pool.Condition, stats.Cause) {
+	c.mu.Lock()
+	c.doom = nil
+	c.mu.Unlock()
 	c.answered, c.stale = false, true
 	switch {
 	case c.lost != nil || !c.valid():
@@ -146,6 +151,9 @@ func (c *Wrapped) Kill() {
 // for what the server cannot have performed. That is not so for what has
 // returned rows, and too often not for a COMMIT.
 func (c *Wrapped) Fault(_ context.Context, sql string, err error) error {
+	if op := c.unfinished(); op != nil {
+		err = op.explain(err)
+	}
 	switch {
 	case c.tx != nil && !sqltext.MayEndTransaction(sql):
 		return c.fault(err, retry.RolledBack)
@@ -161,7 +169,12 @@ func (c *Wrapped) fault(err error, outcome retry.Outcome) error {
 	if err == nil || !errors.Is(err, driver.ErrBadConn) {
 		return err
 	}
-	c.lost = withoutBadConn(err)
+	var limit *middleware.LimitError
+	if errors.As(err, &limit) {
+		c.lost = limit // see explain
+	} else {
+		c.lost = withoutBadConn(err)
+	}
 	return &retry.LostError{Outcome: outcome, Cause: c.lost}
 }
 

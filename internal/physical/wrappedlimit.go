@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pgpool-go/pgpool/middleware"
@@ -31,7 +32,17 @@ func (c *Wrapped) start(ctx context.Context, timeout time.Duration) *operation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current = op
+	if c.doom != nil {
+		op.cancel(c.doom)
+	}
 	return op
+}
+
+// unfinished returns the newest operation if it has not ended, else nil.
+func (c *Wrapped) unfinished() *operation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current
 }
 
 // answered takes the limit away from what remains of the operation.
@@ -59,16 +70,21 @@ func (op *operation) Finish() {
 // errors of their own for a context that ends.
 func (op *operation) explain(err error) error {
 	var limit *middleware.LimitError
-	if err != nil && errors.As(context.Cause(op.ctx), &limit) {
+	switch {
+	case err == nil || !errors.As(context.Cause(op.ctx), &limit):
+		return err
+	case errors.Is(err, driver.ErrBadConn):
+		return fmt.Errorf("%w: %w", limit, err) // the connection is gone, too
+	default:
 		return limit
 	}
-	return err
 }
 
 // Interrupt implements Backend.
 func (c *Wrapped) Interrupt(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.doom = reason
 	if c.current != nil {
 		c.current.cancel(reason)
 	}
