@@ -14,7 +14,7 @@ import (
 
 // deaf starts an insert whose reply and whose cancel request are both lost for
 // as long as the test wants, and waits until the request has been sent.
-func (d *delayed) deaf(t *testing.T, end ending, exec func(context.Context, string, ...any) (sql.Result, error)) (<-chan error, *faultproxy.Hold) {
+func (d *delayed) deaf(t *testing.T, end earlyEnd, exec func(context.Context, string, ...any) (sql.Result, error)) (<-chan error, *faultproxy.Hold) {
 	t.Helper()
 	d.DropCancels(true)
 	hold := d.HoldReply(faultproxy.Executing("insert into deed"), faultproxy.WholeReply)
