@@ -32,10 +32,6 @@ var configFields = []configField{
 	{"QueueTimeout", "pool_queue_timeout", "30s", 30 * time.Second, "0"},
 	{"ConnectTimeout", "pool_connect_timeout", "10s", 10 * time.Second, "1m30s"},
 	{"PingTimeout", "pool_ping_timeout", "5s", 5 * time.Second, "250ms"},
-	{"StatementTimeout", "pool_statement_timeout", "0", time.Duration(0), "30s"},
-	{"TxTimeout", "pool_tx_timeout", "0", time.Duration(0), "1m0s"},
-	{"CancelGrace", "pool_cancel_grace", "1s", time.Second, "2s"},
-	{"LeakThreshold", "pool_leak_threshold", "0", time.Duration(0), "30s"},
 	{"CommitGrace", "pool_commit_grace", "5s", 5 * time.Second, "1s"},
 	{"CloseTimeout", "pool_close_timeout", "5s", 5 * time.Second, "1s"},
 	{"MaxConnLifetime", "pool_max_conn_lifetime", "1h", time.Hour, "24h"},
@@ -116,17 +112,23 @@ func TestEachKeySetsItsFieldAndNoOther(t *testing.T) {
 
 func TestConnectorKeepsACopyOfItsConfig(t *testing.T) {
 	t.Parallel()
-	c := mustParse(t, "host=h dbname=d")
+	c := mustParse(t, ownPool(t, "application_name", "kept", "pool_close_timeout", "20ms"))
+	name := c.Name
 	connector, err := pgpool.NewConnector(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connector.Close()
 	db := openConnector(t, connector)
-	c.MaxConns, c.Name = 1, "changed"
-	if s := poolStats(t, db); s.Max != 500 || s.Name != "h:5432/d" {
+	c.MaxConns, c.Name, c.CloseTimeout = 1, "changed", 0
+	c.Conn.Port, c.Conn.RuntimeParams["application_name"] = 1, "changed"
+	if s := poolStats(t, db); s.Max != 500 || s.Name != name {
 		t.Errorf("Max = %d, Name = %q", s.Max, s.Name)
 	}
+	if got := askDB[string](t, db, "show application_name"); got != "kept" {
+		t.Errorf("application_name = %q", got)
+	}
+	takeConn(t, db, true)
+	closeTimed(t, db) // would wait for the sql.Conn
 }
 
 func TestConfigThatCannotWorkIsRefused(t *testing.T) {

@@ -51,12 +51,17 @@ func testDefaultCap(t *testing.T, server *pgserver.Server) {
 	db.Close()
 }
 
-// A server tells every session of a changed setting, the idle ones too: on those
-// something arrives that nobody has asked for.
+// A session tells of a changed setting with its next answer, and of a
+// notification at once, also when it is idle: then something has arrived that
+// nobody has asked for. Neither is a reason to close a connection.
 func testReload(t *testing.T, server *pgserver.Server) {
 	const conns, reloads = 8, 5
 	db := openDSN(t, "pgpool", withKeys(server.DSN(), "pool_max_conns", fmt.Sprint(conns), "pool_name", rand.Text()))
 	operator := openDSN(t, "pgpool", withKeys(server.DSN(), "pool_max_conns", "1", "pool_name", rand.Text()))
+	holdAll(t, db, conns, func(c *sql.Conn) bool {
+		_, err := c.ExecContext(t.Context(), "listen reloaded")
+		return err == nil
+	})
 	stop := make(chan struct{})
 	var callers sync.WaitGroup
 	for i := range 2 * conns {
@@ -84,14 +89,22 @@ func testReload(t *testing.T, server *pgserver.Server) {
 	}
 	close(stop)
 	callers.Wait()
+
+	// Now that all are idle.
+	reloadTimeZone(t, operator, "UTC")
+	holdAll(t, db, conns, func(c *sql.Conn) bool { return askDB[string](t, c, "show timezone") == "UTC" })
 	for _, each := range []*sql.DB{db, operator} {
 		if s := poolStats(t, each); len(s.Closed) != 0 || s.DialErrors != 0 {
 			t.Errorf("%+v", s)
 		}
 	}
+	if s := poolStats(t, db); s.Opened != conns {
+		t.Errorf("%d connections were opened, want %d", s.Opened, conns)
+	}
 }
 
-// reloadTimeZone changes a setting that the server reports to its clients.
+// reloadTimeZone changes a setting that the server reports to its clients, and
+// notifies those who listen.
 func reloadTimeZone(t *testing.T, operator *sql.DB, zone string) {
 	t.Helper()
 	if _, err := operator.Exec("alter system set timezone = '" + zone + "'"); err != nil {
@@ -99,6 +112,9 @@ func reloadTimeZone(t *testing.T, operator *sql.DB, zone string) {
 	}
 	if !askDB[bool](t, operator, "select pg_reload_conf()") {
 		t.Fatal("the server did not reload")
+	}
+	if _, err := operator.Exec("notify reloaded"); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -29,6 +29,7 @@ func TestServerWithTLSAndSCRAM(t *testing.T) {
 	server := pgtest.Server(t, pgserver.Options{TLS: true})
 	t.Run("every DSN that has the password connects", func(t *testing.T) { t.Parallel(); testGoodPassword(t, server) })
 	t.Run("a wrong password fails at once", func(t *testing.T) { t.Parallel(); testWrongPassword(t, server) })
+	t.Run("a minimum of connections does not storm the server", func(t *testing.T) { t.Parallel(); testWrongPasswordForAMinimum(t, server) })
 	t.Run("many callers with a wrong password do not storm the server", func(t *testing.T) { t.Parallel(); testWrongPasswords(t, server) })
 }
 
@@ -118,6 +119,18 @@ func testWrongPassword(t *testing.T, server *pgserver.Server) {
 	}
 	if text := poolStats(t, db).LastDialError; text == "" || strings.Contains(text, wrongPassword) {
 		t.Errorf("LastDialError = %q", text)
+	}
+}
+
+// Nobody sets the pace for connections that nobody waits for.
+func testWrongPasswordForAMinimum(t *testing.T, server *pgserver.Server) {
+	connector, dials := dialCounted(t, withKeys(withPassword(t, server.DSN(), wrongPassword), "pool_min_conns", "10"))
+	db := openConnector(t, connector)
+	for i := range 5 {
+		checkRefused(t, db.Ping())
+		if n := dials.Load(); n > int64(2*(i+1)) {
+			t.Errorf("%d connections for %d Pings", n, i+1)
+		}
 	}
 }
 

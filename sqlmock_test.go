@@ -27,16 +27,22 @@ type driverConnector struct {
 func (c driverConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 func (c driverConnector) Driver() driver.Driver                        { return c.driver }
 
-// mocked opens a database of pgpool in front of a mock. When the test ends, all
-// that the mock expects must have happened.
+// mocked opens a database of pgpool in front of a mock.
 func mocked(t *testing.T, opts ...pgpool.Option) (*sql.DB, sqlmock.Sqlmock) {
 	t.Helper()
-	name := rand.Text()
-	own, mock, err := sqlmock.NewWithDSN(name, sqlmock.MonitorPingsOption(true), sqlmock.QueryMatcherOption(sqlmock.QueryMatcherEqual))
+	dsn := rand.Text()
+	own, mock, err := sqlmock.NewWithDSN(dsn, sqlmock.MonitorPingsOption(true), sqlmock.QueryMatcherOption(sqlmock.QueryMatcherEqual))
 	if err != nil {
 		t.Fatal(err)
 	}
-	connector, err := pgpool.WrapConnector(driverConnector{own.Driver(), name}, opts...)
+	return inFrontOf(t, own, mock, dsn, opts...), mock
+}
+
+// inFrontOf opens a database of pgpool in front of a mock's own. When the test
+// ends, all that the mock expects must have happened.
+func inFrontOf(t *testing.T, own *sql.DB, mock sqlmock.Sqlmock, dsn string, opts ...pgpool.Option) *sql.DB {
+	t.Helper()
+	connector, err := pgpool.WrapConnector(driverConnector{own.Driver(), dsn}, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +56,7 @@ func mocked(t *testing.T, opts ...pgpool.Option) (*sql.DB, sqlmock.Sqlmock) {
 		mock.ExpectClose()
 		own.Close()
 	})
-	return db, mock
+	return db
 }
 
 func TestMockedExec(t *testing.T) {
@@ -390,11 +396,32 @@ func TestMockedDelayEndsWithTheCaller(t *testing.T) {
 	}
 }
 
+// shouting is a converter that knows a type of its own.
+type shouting struct{}
+
+type shout struct{ text string }
+
+func (shouting) ConvertValue(value any) (driver.Value, error) {
+	if s, ok := value.(shout); ok {
+		return s.text + "!", nil
+	}
+	return driver.DefaultParameterConverter.ConvertValue(value)
+}
+
 func TestMockedArgumentsAreJudgedByTheMock(t *testing.T) {
 	t.Parallel()
-	db, mock := mocked(t)
+	dsn := rand.Text()
+	own, mock, err := sqlmock.NewWithDSN(dsn, sqlmock.ValueConverterOption(shouting{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := inFrontOf(t, own, mock, dsn)
 	mock.ExpectExec("insert").WithArgs(int64(5), sqlmock.AnyArg(), []byte("raw")).WillReturnResult(sqlmock.NewResult(0, 1))
+	mock.ExpectExec("shout").WithArgs("hey!").WillReturnResult(sqlmock.NewResult(0, 1))
 	if _, err := db.Exec("insert", uint8(5), time.Now(), []byte("raw")); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.Exec("shout", shout{"hey"}); err != nil { // a connection has been seen
 		t.Error(err)
 	}
 	if _, err := db.Exec("insert", struct{}{}); err == nil {

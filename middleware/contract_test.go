@@ -217,6 +217,13 @@ func TestHandlerMayChangeTheOperation(t *testing.T) {
 	if got := deeds(t, db); !slices.Equal(got, []int{2, 4, 6, 8}) {
 		t.Errorf("rows %v", got)
 	}
+	// The text that is held is the changed one: the end of another statement, for
+	// which connections look through what they hold, does not end it.
+	other, err := db.Prepare("select 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
 	var prepared int
 	if err := db.QueryRow("select count(*) from pg_prepared_statements where statement like 'insert into deed%'").Scan(&prepared); err != nil || prepared != 2 {
 		t.Errorf("prepared %d times, want once by Prepare and once by pgx for the Exec: %v", prepared, err)
