@@ -12,9 +12,9 @@ import (
 	"github.com/pgpool-go/pgpool/internal/faultproxy"
 )
 
-// ending ends one statement early: by a limit of its own, or because the caller
+// earlyEnd ends one statement early: by a limit of its own, or because the caller
 // goes away.
-type ending struct {
+type earlyEnd struct {
 	name    string
 	context func(context.Context) context.Context // ends soon
 	check   func(*testing.T, error)
@@ -22,7 +22,7 @@ type ending struct {
 
 var errGone = errors.New("the user has gone away")
 
-var endings = []ending{
+var earlyEnds = []earlyEnd{
 	{
 		name: "limit",
 		context: func(ctx context.Context) context.Context {
@@ -90,7 +90,7 @@ func TestReplyJustBeforeTheLimit_IsTheAnswerAndNobodyIsCancelled(t *testing.T) {
 
 func TestReplyJustAfterTheLimit_IsStillTheAnswerAndTheLateCancelHitsNobody(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		for name, part := range heldParts {
 			t.Run(end.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
