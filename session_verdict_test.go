@@ -105,7 +105,7 @@ func (m *machine) plausible(c *call) bool {
 		return held.rows != nil
 	case errors.Is(err, errVeto):
 		return c.vetoed
-	case errors.Is(err, errDial), strings.Contains(err.Error(), "bad connection"), strings.Contains(err.Error(), "not connected within"):
+	case errors.Is(err, errDial), strings.Contains(err.Error(), "bad connection"), strings.Contains(err.Error(), "pool_connect_timeout"):
 		return m.dialFaults && len(c.conns) == 0
 	default:
 		return false

@@ -62,7 +62,7 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "connections opened: %d, cap: %d\n", stats.Opened, stats.Max)
+	fmt.Fprintf(out, "connections lent: %d of %d\n", stats.Leased, stats.Max)
 	return nil
 }
 

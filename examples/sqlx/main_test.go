@@ -15,7 +15,7 @@ func TestExampleRuns(t *testing.T) {
 	const want = `1 Ann, city known: true
 2 Bob, city known: false
 in Bergen: 2
-connections opened: 1, cap: 500
+connections lent: 0 of 500
 `
 	for range 2 { // it leaves nothing behind
 		var out strings.Builder
