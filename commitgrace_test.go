@@ -41,7 +41,7 @@ var commitEndings = []commitEnding{
 	},
 	{
 		name:     "transaction's limit",
-		settings: "&pool_tx_timeout=500ms",
+		settings: "&pool_tx_timeout=300ms",
 		begin: func(t *testing.T, db *sql.DB) (*sql.Tx, func()) {
 			tx, err := db.Begin()
 			if err != nil {
@@ -166,7 +166,7 @@ func TestCommitGraceOfZero_WaitsForAsLongAsTheServerTakes(t *testing.T) {
 // waitLonger checks that a commit waits beyond the limit of its transaction.
 func waitLonger(t *testing.T, done <-chan error) {
 	t.Helper()
-	for range 14 {
+	for range 8 {
 		waits(t, "the commit", done)
 	}
 }

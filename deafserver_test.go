@@ -29,7 +29,7 @@ func (d *delayed) deaf(t *testing.T, end earlyEnd, exec func(context.Context, st
 
 func TestServerThatDoesNotAnswer_LosesTheConnectionAfterTheGrace(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
 			d := openDelayed(t, "pool_cancel_grace=200ms")
@@ -59,7 +59,7 @@ func TestServerThatDoesNotAnswer_LosesTheConnectionAfterTheGrace(t *testing.T) {
 
 func TestServerThatDoesNotAnswer_RollsATransactionBack(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
 			d := openDelayed(t, "pool_cancel_grace=100ms")
@@ -79,6 +79,7 @@ func TestServerThatDoesNotAnswer_RollsATransactionBack(t *testing.T) {
 			if err := tx.Commit(); !errors.Is(err, pgpool.ErrRolledBack) {
 				t.Errorf("the commit: %v", err)
 			}
+			d.DropCancels(false)
 			d.Cut(faultproxy.RST)
 			d.closedFor(t, stats.Cancelled, 1)
 			if got := d.deeds(t, "x"); got != 0 {
@@ -91,7 +92,7 @@ func TestServerThatDoesNotAnswer_RollsATransactionBack(t *testing.T) {
 func TestServerThatAnswersWithinTheGrace_KeepsTheConnectionWithoutTheCancel(t *testing.T) {
 	t.Parallel()
 	d := openDelayed(t, "pool_cancel_grace=10s")
-	done, hold := d.deaf(t, endings[0], d.db.ExecContext)
+	done, hold := d.deaf(t, earlyEnds[0], d.db.ExecContext)
 	hold.Release()
 	if err := arrives(t, "the answer", done); err != nil {
 		t.Error(err)
@@ -110,7 +111,7 @@ func TestServerThatAnswersWithinTheGrace_KeepsTheConnectionWithoutTheCancel(t *t
 func TestGraceOfZero_WaitsForAsLongAsTheServerTakes(t *testing.T) {
 	t.Parallel()
 	d := openDelayed(t, "pool_cancel_grace=0")
-	done, hold := d.deaf(t, endings[1], d.db.ExecContext)
+	done, hold := d.deaf(t, earlyEnds[1], d.db.ExecContext)
 	select {
 	case err := <-done:
 		t.Fatalf("it ended: %v", err)
@@ -126,7 +127,7 @@ func TestGraceOfZero_WaitsForAsLongAsTheServerTakes(t *testing.T) {
 
 func TestNetworkCutWhileTheCancelIsUnderWay_IsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		for _, how := range []faultproxy.CloseMode{faultproxy.FIN, faultproxy.RST} {
 			t.Run(end.name+"/"+how.String(), func(t *testing.T) {
 				t.Parallel()
@@ -155,7 +156,7 @@ func TestCancelThatIsNeverAnswered_CostsTheConnectionAfterTheLease(t *testing.T)
 	t.Parallel()
 	d := openDelayed(t, "pool_cancel_grace=20s")
 	before := backendPID(t, d.db)
-	done, hold := d.deaf(t, endings[0], d.db.ExecContext)
+	done, hold := d.deaf(t, earlyEnds[0], d.db.ExecContext)
 	hold.Release()
 	if err := arrives(t, "the answer", done); err != nil {
 		t.Error(err)

@@ -21,7 +21,7 @@ const (
 	// stormCallers share stormConns connections for stormLasts.
 	stormCallers = 24
 	stormConns   = 4
-	stormLasts   = 2 * time.Second
+	stormLasts   = time.Second
 	// stormUnit is about what a statement takes, so that it races its end.
 	stormUnit = 4 * time.Millisecond
 )

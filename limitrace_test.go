@@ -22,7 +22,7 @@ type earlyEnd struct {
 
 var errGone = errors.New("the user has gone away")
 
-var endings = []earlyEnd{
+var earlyEnds = []earlyEnd{
 	{
 		name: "limit",
 		context: func(ctx context.Context) context.Context {
@@ -90,7 +90,7 @@ func TestReplyJustBeforeTheLimit_IsTheAnswerAndNobodyIsCancelled(t *testing.T) {
 
 func TestReplyJustAfterTheLimit_IsStillTheAnswerAndTheLateCancelHitsNobody(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		for name, part := range heldParts {
 			t.Run(end.name+"/"+name, func(t *testing.T) {
 				t.Parallel()

@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"github.com/pgpool-go/pgpool/internal/faultproxy"
-	"github.com/pgpool-go/pgpool/stats"
 )
 
 func TestRollbackAfterACancelledStatement_IsSentAndKeepsTheConnection(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
 			d := openDelayed(t, "pool_cancel_grace=10s")
@@ -98,45 +97,5 @@ func TestRollbackByDatabaseSQL_IsSentAndKeepsTheConnection(t *testing.T) {
 			}
 			d.keeps(t, 1)
 		})
-	}
-}
-
-// The bound is 5 s, whatever the grace for statements is.
-func TestRollbackThatIsNeverAnswered_EndsWithTheConnection(t *testing.T) {
-	t.Parallel()
-	d := openDelayed(t, "pool_cancel_grace=0")
-	tx, err := d.db.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	hold := d.HoldReply(faultproxy.Executing("rollback"), faultproxy.WholeReply)
-	done := async(tx.Rollback)
-	arrives(t, "the reply", hold.Held())
-	if err := arrives(t, "the rollback", done); err != nil {
-		t.Errorf("the transaction has gone with its connection: %v", err)
-	}
-	d.Cut(faultproxy.FIN)
-	if err := echo(t.Context(), d.db, "next"); err != nil {
-		t.Error(err)
-	}
-	d.closedFor(t, stats.Cancelled, 1)
-}
-
-// The same for the one that the pool sends when a limit has taken an abandoned
-// transaction's connection away: its slot must come back.
-func TestRollbackByThePoolThatIsNeverAnswered_EndsWithTheConnection(t *testing.T) {
-	t.Parallel()
-	d := openDelayed(t, "pool_cancel_grace=0&pool_tx_timeout=50ms")
-	hold := d.HoldReply(faultproxy.Executing("rollback"), faultproxy.WholeReply)
-	tx, err := d.db.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	arrives(t, "the reply", hold.Held())
-	d.closedFor(t, stats.Unclean, 1)
-	wantLimit(t, tx.Rollback(), "transaction", "pool_tx_timeout")
-	d.Cut(faultproxy.FIN)
-	if err := echo(t.Context(), d.db, "next"); err != nil {
-		t.Error(err)
 	}
 }

@@ -84,7 +84,7 @@ func TestRowsInterrupted_KeepTheConnectionWherever(t *testing.T) {
 
 func TestRowsInterruptedInNext_EndWithTheReasonAndKeepTheConnection(t *testing.T) {
 	t.Parallel()
-	for _, end := range endings {
+	for _, end := range earlyEnds {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
 			d := openDelayed(t, "pool_cancel_grace=20s")
@@ -120,13 +120,13 @@ func TestRowsInterruptedInNext_EndWithTheReasonAndKeepTheConnection(t *testing.T
 func TestLimitInRowsClose_IsForEachWaitAlone(t *testing.T) {
 	t.Parallel()
 	d := openDelayed(t, "pool_cancel_grace=20s")
-	limited := pgpool.WithStatementTimeout(t.Context(), 2*time.Second)
-	rows, err := d.db.QueryContext(limited, "select repeat('x', 100000), pg_sleep(0.2) from generate_series(1, 15) g")
+	limited := pgpool.WithStatementTimeout(t.Context(), time.Second)
+	rows, err := d.db.QueryContext(limited, "select repeat('x', 100000), pg_sleep(0.2) from generate_series(1, 7) g")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := rows.Close(); err != nil {
-		t.Errorf("waits of 0.2 s each met a limit of 2 s: %v", err)
+		t.Errorf("waits of 0.2 s each met a limit of 1 s: %v", err)
 	}
 	rows, err = d.db.QueryContext(pgpool.WithStatementTimeout(t.Context(), 200*time.Millisecond), slowRows)
 	if err != nil {

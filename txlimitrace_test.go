@@ -53,7 +53,7 @@ func TestTxLimitThatIsOverAtOnce_IsNotLost(t *testing.T) {
 	done := make(chan error, 4)
 	for range cap(done) {
 		go func() {
-			for range 100 {
+			for range 20 {
 				tx, err := db.Begin()
 				if err != nil {
 					done <- err
@@ -240,7 +240,7 @@ func TestTxLimitWithRowsThatAreComplete_LeavesNothingToLookAt(t *testing.T) {
 	defer rows.Close()
 	// The other caller has the connection once the limit is over.
 	done := async(func() error {
-		for i := range 200 {
+		for i := range 40 {
 			if err := echo(t.Context(), db, fmt.Sprint(i)); err != nil {
 				return err
 			}

@@ -125,16 +125,16 @@ func TestWrappedDriver_StatementLimitTakesThePlaceOfTheDriversError(t *testing.T
 	d := new(slowDriver)
 	wrapped(t, d, limitedTo(time.Second), func(t *testing.T, db *sql.DB) {
 		since := time.Now()
-		_, err := db.Exec("slow", time.Minute)
+		_, err := db.Exec("select slow", time.Minute)
 		wantLimit(t, err, "statement", "pool_statement_timeout")
-		wantLimit(t, db.QueryRow("slow", time.Minute).Scan(new(int)), "statement", "pool_statement_timeout")
+		wantLimit(t, db.QueryRow("select slow", time.Minute).Scan(new(int)), "statement", "pool_statement_timeout")
 		if took := time.Since(since); took != 2*time.Second {
 			t.Errorf("two limits of 1 s took %v", took)
 		}
 		if errors.Is(err, errDriverCancelled) {
 			t.Errorf("%v is the driver's", err)
 		}
-		if _, err := db.Exec("fast", 999*time.Millisecond); err != nil {
+		if _, err := db.Exec("select fast", 999*time.Millisecond); err != nil {
 			t.Errorf("just before the limit: %v", err)
 		}
 	})
@@ -148,7 +148,7 @@ func TestWrappedDriver_CallersEndIsTheDriversError(t *testing.T) {
 	wrapped(t, new(slowDriver), limitedTo(time.Second), func(t *testing.T, db *sql.DB) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second-1)
 		defer cancel()
-		if _, err := db.ExecContext(ctx, "slow", time.Minute); !errors.Is(err, errDriverCancelled) {
+		if _, err := db.ExecContext(ctx, "select slow", time.Minute); !errors.Is(err, errDriverCancelled) {
 			t.Errorf("got %v, want the driver's error", err)
 		}
 	})
@@ -157,7 +157,7 @@ func TestWrappedDriver_CallersEndIsTheDriversError(t *testing.T) {
 func TestWrappedDriver_RowsAreNotCutAfterTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	wrapped(t, new(slowDriver), limitedTo(time.Second), func(t *testing.T, db *sql.DB) {
-		rows, err := db.Query("slow", 900*time.Millisecond)
+		rows, err := db.Query("select slow", 900*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,10 +176,10 @@ func TestWrappedDriver_RowsAreNotCutAfterTheFirstAnswer(t *testing.T) {
 func TestWrappedDriver_LimitIsSetForOneCallByItsContext(t *testing.T) {
 	t.Parallel()
 	wrapped(t, new(slowDriver), limitedTo(time.Second), func(t *testing.T, db *sql.DB) {
-		if _, err := db.ExecContext(pgpool.WithStatementTimeout(t.Context(), 0), "slow", time.Hour); err != nil {
+		if _, err := db.ExecContext(pgpool.WithStatementTimeout(t.Context(), 0), "select slow", time.Hour); err != nil {
 			t.Errorf("a call without a limit: %v", err)
 		}
-		_, err := db.ExecContext(pgpool.WithStatementTimeout(t.Context(), time.Minute), "slow", time.Hour)
+		_, err := db.ExecContext(pgpool.WithStatementTimeout(t.Context(), time.Minute), "select slow", time.Hour)
 		wantLimit(t, err, "statement", "pool_statement_timeout")
 	})
 }
@@ -202,7 +202,7 @@ func TestWrappedDriver_LimitThatCostsTheConnectionSaysSo(t *testing.T) {
 			d := &slowDriver{bad: true}
 			wrapped(t, d, limitedTo(time.Second), func(t *testing.T, db *sql.DB) {
 				on, end := begin(db)
-				_, err := on.Exec("slow", time.Minute)
+				_, err := on.Exec("select slow", time.Minute)
 				wantLimit(t, err, "statement", "pool_statement_timeout")
 				want := pgpool.ErrDidNotRun // as ErrBadConn says by its contract
 				if name != "alone" {
@@ -214,7 +214,7 @@ func TestWrappedDriver_LimitThatCostsTheConnectionSaysSo(t *testing.T) {
 				if err := end(); err != nil {
 					t.Error(err)
 				}
-				if _, err := db.Exec("fast", time.Millisecond); err != nil {
+				if _, err := db.Exec("select fast", time.Millisecond); err != nil {
 					t.Errorf("the next statement: %v", err)
 				}
 			})
@@ -233,12 +233,12 @@ func TestWrappedDriver_TransactionsLimitEndsWhatRuns(t *testing.T) {
 	t.Parallel()
 	limit := func(c *pgpool.Config) { c.TxTimeout = time.Second }
 	for name, run := range map[string]func(*sql.Tx) error{
-		"exec": func(tx *sql.Tx) error { _, err := tx.Exec("slow", time.Minute); return err },
+		"exec": func(tx *sql.Tx) error { _, err := tx.Exec("select slow", time.Minute); return err },
 		"query": func(tx *sql.Tx) error {
-			return tx.QueryRow("slow", time.Minute).Scan(new(int))
+			return tx.QueryRow("select slow", time.Minute).Scan(new(int))
 		},
 		"rows": func(tx *sql.Tx) error {
-			rows, err := tx.Query("slow", 600*time.Millisecond)
+			rows, err := tx.Query("select slow", 600*time.Millisecond)
 			if err != nil {
 				return err
 			}
@@ -249,7 +249,7 @@ func TestWrappedDriver_TransactionsLimitEndsWhatRuns(t *testing.T) {
 		},
 		"nothing": func(tx *sql.Tx) error {
 			time.Sleep(time.Minute)
-			_, err := tx.Exec("fast", time.Millisecond)
+			_, err := tx.Exec("select fast", time.Millisecond)
 			return err
 		},
 	} {
@@ -266,7 +266,7 @@ func TestWrappedDriver_TransactionsLimitEndsWhatRuns(t *testing.T) {
 					t.Errorf("a limit of 1 s took %v", took)
 				}
 				wantLimit(t, tx.Commit(), "transaction", "pool_tx_timeout")
-				if _, err := db.Exec("slow", time.Minute); err != nil {
+				if _, err := db.Exec("select slow", time.Minute); err != nil {
 					t.Errorf("the next statement: %v", err)
 				}
 			})
