@@ -26,11 +26,12 @@ var mayImport = map[string][]string{
 	"retry":   {"middleware", "stats"},
 	// The pool gets its dialer from the root.
 	"internal/pool":     {"limiter", "stats"},
-	"internal/physical": {"internal/pool", "internal/sqltext", "retry", "stats"},
+	"internal/physical": {"internal/pool", "internal/sqltext", "middleware", "retry", "stats"},
 	// For tests, and for commands that want a server.
 	"internal/pgserver":   {},
 	"internal/faultproxy": {},
-	"internal/pgtest":     {"internal/pgserver"},
+	"internal/pgbouncer":  {},
+	"internal/pgtest":     {"internal/pgbouncer", "internal/pgserver"},
 }
 
 // listed is what go list tells of a package: the imports of its tests are apart.

@@ -33,13 +33,6 @@ func openFake(t *testing.T, fake *fakeServer, config *pgpool.Config) *sql.DB {
 	return db
 }
 
-// mustExec runs a statement that has to succeed.
-func mustExec(t *testing.T, on executor) {
-	t.Helper()
-	if _, err := on.ExecContext(t.Context(), "insert into t values (1)"); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestPreparedStatement_IsOfUse_WhenTheConnectionThatPreparedItIsGone(t *testing.T) {
 	t.Parallel()

@@ -158,8 +158,11 @@ func TestStatsTellWhyConnectionsWereClosed(t *testing.T) {
 		t.Run(string(cause), func(t *testing.T) {
 			t.Parallel()
 			dsn := ownPool(t)
-			if cause == stats.Lifetime {
+			switch cause {
+			case stats.Lifetime:
 				dsn = withKeys(dsn, "pool_max_conn_lifetime", "1ns")
+			case stats.Cancelled:
+				dsn = withKeys(dsn, "pool_cancel_grace", "1ns") // no answer comes as soon as that
 			}
 			db := openDSN(t, "pgpool", dsn)
 			end(t, db)

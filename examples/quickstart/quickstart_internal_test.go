@@ -90,9 +90,11 @@ func TestRunComparesBothContendersAndLeavesNothingInTheDatabase(t *testing.T) {
 
 func TestRunCountsTheErrorsOfAServerWithoutRoom(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Server(t, pgserver.Options{MaxConnections: 20})
+	// Room for pgpool's 7 and two more, not for what bare pgx asks for.
+	server := pgtest.Server(t, pgserver.Options{MaxConnections: 10})
 	var out, errs bytes.Buffer
-	if status := run(t.Context(), small, with(server.DSN()), &out, &errs); status != 0 {
+	args := []string{"-callers", "200", "-cap", "7", "-max-open", "150", "-duration", "1s"}
+	if status := run(t.Context(), args, with(server.DSN()), &out, &errs); status != 0 {
 		t.Fatalf("exit status %d: %s", status, errs.String())
 	}
 	if !regexp.MustCompile(`(?m)^ *pgpool, \S+ +[1-9]\d* +0 `).MatchString(out.String()) ||
