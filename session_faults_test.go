@@ -33,7 +33,6 @@ func openFake(t *testing.T, fake *fakeServer, config *pgpool.Config) *sql.DB {
 	return db
 }
 
-
 func TestPreparedStatement_IsOfUse_WhenTheConnectionThatPreparedItIsGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -87,7 +87,7 @@ func (m *machine) plausible(c *call) bool {
 	cancelled := c.cancelled || held.tx != nil && held.tx.begin.cancelled || held.rows != nil && held.rows.call.cancelled
 	var queued *pgpool.QueueError
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, sql.ErrTxDone):
+	case errors.Is(err, context.Canceled), errors.Is(err, sql.ErrTxDone), err.Error() == "sql: Rows are closed":
 		return cancelled
 	case errors.As(err, &queued):
 		return errors.Is(err, pgpool.ErrQueueFull) || errors.Is(err, pgpool.ErrQueueTimeout)
